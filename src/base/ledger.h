@@ -1,0 +1,54 @@
+/*
+ * ledger -- what the generator knows of each message, and the header that carries its number.
+ *
+ * A ledger is text: a first line "# ringsink-ledger/1 run=<16 hex>", then a line a message:
+ *   <run 16 hex> <sequence> <size> <hash 16 hex> <sent_ns> <state>
+ * size is the message's octets as the receiver must store them (headers and body, unstuffed,
+ * without the final dot); hash is XXH3-64 of the body (all after the first empty line); sent_ns is
+ * CLOCK_REALTIME when its last octet was handed to the kernel; state is acked, refused or unknown.
+ *
+ * Each message carries "X-Loadgen: v1 run=<16 hex> seq=<12 digits> size=<10 digits> xxh3=<16 hex>",
+ * always LEDGER_HEADER_SIZE octets with its CRLF; size is the body's octets.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LEDGER_HEADER_SIZE 91u
+#define LEDGER_LINE_MAX    128u
+
+enum ledger_state { LEDGER_ACKED, LEDGER_REFUSED, LEDGER_UNKNOWN };
+
+struct ledger_entry {
+    uint64_t run;
+    uint64_t sequence;
+    uint64_t size; /* message octets as stored; in a header: body octets */
+    uint64_t hash; /* XXH3-64 of the body */
+    uint64_t sent_ns;
+    enum ledger_state state;
+};
+
+/* Writes the first line at `out` (LEDGER_LINE_MAX bytes) and returns its size. */
+uint32_t ledger_put_start(uint8_t *out, uint64_t run);
+
+/* Writes one line with its LF at `out` (LEDGER_LINE_MAX bytes) and returns its size. */
+uint32_t ledger_put_entry(uint8_t *out, const struct ledger_entry *entry);
+
+/* Reads one line without its LF. False if it is not an entry (the first line is none). */
+MUST_USE bool ledger_parse_entry(struct bytes line, struct ledger_entry *entry);
+MUST_USE bool ledger_parse_start(struct bytes line, uint64_t *run);
+
+/* Writes the X-Loadgen header with its CRLF: exactly LEDGER_HEADER_SIZE octets. */
+void ledger_put_header(uint8_t *out, uint64_t run, uint64_t sequence, uint64_t body_size,
+                       uint64_t hash);
+
+/*
+ * Finds the X-Loadgen header in a message's header section (names compared without case, folding
+ * allowed) and reads it; `body` becomes what follows the first empty line. False if there is none.
+ */
+MUST_USE bool ledger_find_header(struct bytes message, struct ledger_entry *entry,
+                                 struct bytes *body);

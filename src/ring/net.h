@@ -1,0 +1,52 @@
+/*
+ * net -- addresses and listening sockets.
+ *
+ * Errors:     a parse error is a sentence; a system error is -errno.
+ */
+#pragma once
+
+#include "base/check.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#define NET_TEXT_MAX  80
+#define NET_ERROR_MAX 256
+
+struct net_address {
+    struct sockaddr_storage storage;
+    socklen_t size;
+};
+
+/* Restricts a look-up: AF_UNSPEC, AF_INET or AF_INET6. */
+/*
+ * Reads "HOST:PORT", "[V6]:PORT", ":PORT" (all interfaces), "HOST", "PORT" (digits only, all
+ * interfaces of the family) and resolves it. Without a port `default_port` is taken. Writes at most
+ * `capacity` addresses and returns how many; 0 with a sentence in `error` (NET_ERROR_MAX).
+ */
+MUST_USE uint32_t net_resolve(const char *text, uint16_t default_port, int family,
+                              struct net_address *addresses, uint32_t capacity, char *error);
+
+/* "127.0.0.1:2525" or "[::1]:2525" into `out` (NET_TEXT_MAX); returns it. */
+const char *net_format(char *out, const struct net_address *address);
+
+bool net_is_loopback(const struct net_address *address);
+
+/* The other end of a connected socket. False if it is gone already. */
+MUST_USE bool net_peer(int socket, struct net_address *address);
+
+/*
+ * Binds `address` once without SO_REUSEPORT and closes it again: 0, or -errno (EADDRINUSE: a
+ * forgotten server has it; EADDRNOTAVAIL, EACCES).
+ */
+MUST_USE int net_check_free(const struct net_address *address);
+
+/* A listening socket with SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY: descriptor or -errno. */
+MUST_USE int net_listen(const struct net_address *address, int backlog);
+
+/* An unconnected TCP socket of the address's family with TCP_NODELAY: descriptor or -errno. */
+MUST_USE int net_socket(const struct net_address *address);
+
+/* Raises the soft descriptor limit to the hard one and returns it. */
+uint64_t net_raise_descriptor_limit(void);

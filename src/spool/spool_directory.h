@@ -1,0 +1,95 @@
+/*
+ * spool_directory -- the spool's files: the only file-system calls of the spool. A seam.
+ *
+ *   SPOOL/lock  SPOOL/w00/0000000001.seg  SPOOL/w01/...
+ *
+ * Owns:       the directory and lock descriptors.
+ * Errors:     -errno, each left to the caller to name; nothing is retried.
+ * Invariants: (1) a file's name, its header's number and every record's epoch agree, or it is not
+ * read. (2) a number is never used twice in a folder, not even after everything was trimmed.
+ * Thread:     the steward's; look-ups any.
+ */
+#pragma once
+
+#include "base/check.h"
+#include "spool/spool_segment.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SPOOL_WORKERS_MAX 100
+#define SPOOL_PATH_MAX    4096
+
+struct spool_file {
+    uint64_t number;
+    uint64_t size;       /* bytes of the file */
+    uint64_t created_ns; /* CLOCK_REALTIME when it was handed to a worker, 0 if its header is
+                            unreadable */
+    uint32_t worker;
+    bool is_sealed; /* its writer has finished with it */
+    bool is_empty;  /* header only: what trim leaves to keep the number */
+};
+
+struct spool_directory {
+    char path[SPOOL_PATH_MAX]; /* as used, which may be a subdirectory of what was asked for */
+    int folder;                /* descriptor */
+    int lock;                  /* descriptor, or -1 if opened for reading */
+};
+
+/*
+ * Opens `path` for a server: makes it 0700 if missing (its parent must exist), and in one that
+ * others can write makes and uses its own 0700 subdirectory "ringsink-<uid>"; takes the lock. 0,
+ * -EWOULDBLOCK (another server has it), -EPERM (not ours), or -errno.
+ */
+MUST_USE int spool_directory_open(struct spool_directory *directory, const char *path);
+
+/* Opens for reading (ringspool): no lock. 0 or -errno; -ENOENT also where there is no spool in it.
+ */
+MUST_USE int spool_directory_open_to_read(struct spool_directory *directory, const char *path);
+void spool_directory_close(struct spool_directory *directory);
+
+/* A server has it locked at this moment. */
+bool spool_directory_is_locked(const struct spool_directory *directory);
+
+/* Every segment file, sorted by worker and number, in an array to be freed; count or -errno. */
+MUST_USE int64_t spool_directory_list(const struct spool_directory *directory,
+                                      struct spool_file **files);
+
+/* tmpfs and ramfs keep nothing over a power loss. */
+bool spool_directory_is_volatile(const struct spool_directory *directory);
+
+/* Free bytes of the file system for us. */
+uint64_t spool_directory_free_bytes(const struct spool_directory *directory);
+
+/*
+ * Makes `segment` ready for worker/number with `size` bytes: created, preallocated, mapped, every
+ * page populated for writing, header written. 0 or -errno (-ENOSPC, -EDQUOT: nothing is left
+ * behind).
+ */
+MUST_USE int spool_directory_create(struct spool_directory *directory,
+                                    struct spool_segment *segment, uint32_t worker, uint64_t number,
+                                    uint64_t size, uint64_t now_ns);
+
+/* The same out of an old segment file, which is renamed: its messages are gone. -ENOENT if it is
+ * gone. */
+MUST_USE int spool_directory_recycle(struct spool_directory *directory,
+                                     const struct spool_file *old, struct spool_segment *segment,
+                                     uint32_t worker, uint64_t number, uint64_t size,
+                                     uint64_t now_ns);
+
+/* Unmaps and closes; the file stays. */
+void spool_directory_release(struct spool_segment *segment);
+
+/* Removes an unused prepared segment's file (shutdown), but keeps the newest number of its folder
+ * on record. */
+void spool_directory_withdraw(struct spool_directory *directory, struct spool_segment *segment);
+
+/* Frees a segment file; the newest of a folder is cut to its header instead. 0 or -errno. */
+MUST_USE int spool_directory_trim(struct spool_directory *directory, const struct spool_file *file,
+                                  bool is_newest);
+
+/* Maps a segment file for reading into `base`, `size`; -ENOENT if it was recycled meanwhile. */
+MUST_USE int spool_directory_map(const struct spool_directory *directory,
+                                 const struct spool_file *file, const uint8_t **base,
+                                 uint64_t *size);
+void spool_directory_unmap(const uint8_t *base, uint64_t size);

@@ -1,0 +1,36 @@
+/*
+ * spool_segment -- one mapped segment and how far it is used.
+ *
+ *   0 ...... SPOOL_SEGMENT_HEADER_SIZE ...... appended_end ...... capacity
+ *            | records, closed or open        | mapped, populated: written without a fault |
+ *
+ * Owns:       nothing: spool_directory maps and unmaps it.
+ * Invariants: (1) appended_end never shrinks below the end of the last closed record.
+ *             (2) open_begun counts the open messages whose FIRST record is here; while any segment
+ * of a worker has some, neither it nor a later one of that worker is recycled. Thread:     the
+ * worker appends; the counts are read by the steward.
+ */
+#pragma once
+
+#include "base/check.h"
+#include "base/queue.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct spool_segment {
+    struct queue_link link; /* for whoever holds it: steward or writer          */
+    uint8_t *base;          /* the mapping, or NULL                             */
+    uint32_t capacity;      /* bytes of the file and the mapping                */
+    uint32_t appended_end;
+    uint32_t record_count;
+    uint32_t worker; /* whose folder: w00, w01, ...                      */
+    uint64_t number; /* never reused; the epoch in every record          */
+    int file;        /* descriptor, or -1                                */
+    _Atomic uint32_t open_begun;
+    _Atomic uint32_t committed; /* messages whose LAST record is here               */
+    _Atomic bool must_clear;    /* the steward wants it: end the open messages in it */
+};
+
+void spool_segment_check(const struct spool_segment *segment);
