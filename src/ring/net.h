@@ -19,7 +19,6 @@ struct net_address {
     socklen_t size;
 };
 
-/* Restricts a look-up: AF_UNSPEC, AF_INET or AF_INET6. */
 /*
  * Reads "HOST:PORT", "[V6]:PORT", ":PORT" (all interfaces), "HOST", "PORT" (digits only, all
  * interfaces of the family) and resolves it. Without a port `default_port` is taken. Writes at most

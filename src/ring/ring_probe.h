@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RING_PROBE_TEXT_MAX 512

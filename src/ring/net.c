@@ -1,0 +1,202 @@
+#include "ring/net.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define HOST_MAX 256
+
+/* What "HOST:PORT" was split into; `host` empty means all interfaces. */
+struct endpoint {
+    char host[HOST_MAX];
+    char port[8];
+};
+
+static bool is_digits(const char *text)
+{
+    return text[0] != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+static bool copy_text(char *out, size_t capacity, const char *text, size_t size)
+{
+    if (size >= capacity) return false;
+    memcpy(out, text, size);
+    out[size] = '\0';
+    return true;
+}
+
+/* "[V6]", "[V6]:PORT" */
+static bool split_bracketed(const char *text, struct endpoint *endpoint)
+{
+    const char *close_bracket = strchr(text, ']');
+    if (close_bracket == NULL) return false;
+    if (!copy_text(endpoint->host, sizeof endpoint->host, text + 1,
+                   (size_t)(close_bracket - text - 1)))
+        return false;
+    if (close_bracket[1] == '\0') return true;
+    if (close_bracket[1] != ':') return false;
+    return copy_text(endpoint->port, sizeof endpoint->port, close_bracket + 2,
+                     strlen(close_bracket + 2));
+}
+
+static bool split(const char *text, struct endpoint *endpoint)
+{
+    if (text[0] == '[') return split_bracketed(text, endpoint);
+    if (is_digits(text))
+        return copy_text(endpoint->port, sizeof endpoint->port, text, strlen(text));
+    const char *colon = strchr(text, ':');
+    /* More than one colon without brackets: a bare IPv6 address. */
+    if (colon == NULL || strchr(colon + 1, ':') != NULL)
+        return copy_text(endpoint->host, sizeof endpoint->host, text, strlen(text));
+    return copy_text(endpoint->host, sizeof endpoint->host, text, (size_t)(colon - text)) &&
+           copy_text(endpoint->port, sizeof endpoint->port, colon + 1, strlen(colon + 1));
+}
+
+static bool port_is_valid(const char *port)
+{
+    return is_digits(port) && strtoul(port, NULL, 10) >= 1 && strtoul(port, NULL, 10) <= 65535;
+}
+
+static uint32_t look_up(const struct endpoint *endpoint, int family, struct net_address *addresses,
+                        uint32_t capacity, char *error)
+{
+    struct addrinfo hints = {
+        .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    int result = getaddrinfo(endpoint->host[0] == '\0' ? NULL : endpoint->host, endpoint->port,
+                             &hints, &found);
+    if (result != 0) {
+        (void)snprintf(error, NET_ERROR_MAX, "cannot find the host '%s': %s", endpoint->host,
+                       gai_strerror(result));
+        return 0;
+    }
+    uint32_t count = 0;
+    for (const struct addrinfo *item = found; item != NULL && count < capacity;
+         item = item->ai_next) {
+        memcpy(&addresses[count].storage, item->ai_addr, item->ai_addrlen);
+        addresses[count].size = item->ai_addrlen;
+        count++;
+    }
+    freeaddrinfo(found);
+    return count;
+}
+
+uint32_t net_resolve(const char *text, uint16_t default_port, int family,
+                     struct net_address *addresses, uint32_t capacity, char *error)
+{
+    struct endpoint endpoint = {{0}, {0}};
+    if (text[0] == '\0' || !split(text, &endpoint)) {
+        (void)snprintf(error, NET_ERROR_MAX,
+                       "'%s' is no address: try HOST:PORT, [V6]:PORT or :PORT", text);
+        return 0;
+    }
+    if (endpoint.port[0] == '\0' && default_port != 0)
+        (void)snprintf(endpoint.port, sizeof endpoint.port, "%u", default_port);
+    if (!port_is_valid(endpoint.port)) {
+        (void)snprintf(error, NET_ERROR_MAX, "'%s' has no port between 1 and 65535: try HOST:2525",
+                       text);
+        return 0;
+    }
+    return look_up(&endpoint, family, addresses, capacity, error);
+}
+
+const char *net_format(char *out, const struct net_address *address)
+{
+    char host[INET6_ADDRSTRLEN] = "?";
+    const void *storage = &address->storage;
+    if (address->storage.ss_family == AF_INET) {
+        const struct sockaddr_in *in = storage;
+        (void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
+        (void)snprintf(out, NET_TEXT_MAX, "%s:%u", host, ntohs(in->sin_port));
+    } else {
+        const struct sockaddr_in6 *in6 = storage;
+        (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
+        (void)snprintf(out, NET_TEXT_MAX, "[%s]:%u", host, ntohs(in6->sin6_port));
+    }
+    return out;
+}
+
+bool net_is_loopback(const struct net_address *address)
+{
+    const void *storage = &address->storage;
+    if (address->storage.ss_family == AF_INET) {
+        const struct sockaddr_in *in = storage;
+        return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+    }
+    const struct sockaddr_in6 *in6 = storage;
+    return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
+}
+
+bool net_peer(int socket_file, struct net_address *address)
+{
+    address->size = sizeof address->storage;
+    void *storage = &address->storage;
+    return getpeername(socket_file, storage, &address->size) == 0;
+}
+
+static void set_option(int socket_file, int level, int name)
+{
+    int on = 1;
+    (void)setsockopt(socket_file, level, name, &on, sizeof on);
+}
+
+static int open_bound(const struct net_address *address, bool reuse_port)
+{
+    int file = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (file < 0) return -errno;
+    set_option(file, SOL_SOCKET, SO_REUSEADDR);
+    if (reuse_port) set_option(file, SOL_SOCKET, SO_REUSEPORT);
+    if (address->storage.ss_family == AF_INET6) set_option(file, IPPROTO_IPV6, IPV6_V6ONLY);
+    const void *storage = &address->storage;
+    if (bind(file, storage, address->size) == 0) return file;
+    int error = errno;
+    close(file);
+    return -error;
+}
+
+int net_check_free(const struct net_address *address)
+{
+    int file = open_bound(address, false);
+    if (file < 0) return file;
+    close(file);
+    return 0;
+}
+
+int net_listen(const struct net_address *address, int backlog)
+{
+    int file = open_bound(address, true);
+    if (file < 0) return file;
+    /* Inherited by accepted sockets, so it costs no call a connection. */
+    set_option(file, IPPROTO_TCP, TCP_NODELAY);
+    if (listen(file, backlog) == 0) return file;
+    int error = errno;
+    close(file);
+    return -error;
+}
+
+int net_socket(const struct net_address *address)
+{
+    int file = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (file < 0) return -errno;
+    set_option(file, IPPROTO_TCP, TCP_NODELAY);
+    return file;
+}
+
+uint64_t net_raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 1024;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+            return 1024;
+    }
+    return limit.rlim_cur;
+}
