@@ -1,0 +1,299 @@
+/*
+ * A value's counter: the value's `sub_bucket_bits` most significant bits are kept. Bucket b holds
+ * values of sub_bucket_bits + b bits, each of its 2^(sub_bucket_bits - 1) counters 2^b values wide;
+ * bucket 0 has twice as many counters, one a value.
+ */
+#include "base/histogram.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zlib.h>
+
+#define HISTOGRAM_DIGITS_MAX       4u
+#define HISTOGRAM_SAMPLES_BEYOND   10u /* a percentile with fewer above it is not shown */
+#define HISTOGRAM_LEB128_MAX       9u
+#define HISTOGRAM_COOKIE_V2        (0x1c849303u | 0x10u)
+#define HISTOGRAM_COOKIE_V2_PACKED (0x1c849304u | 0x10u)
+#define HISTOGRAM_PAYLOAD_HEADER   40u
+#define HISTOGRAM_PACKED_HEADER    8u
+
+static uint32_t histogram_half_bits(const struct histogram *histogram)
+{
+    return histogram->sub_bucket_bits - 1;
+}
+
+static uint32_t histogram_index(const struct histogram *histogram, uint64_t value)
+{
+    uint64_t sub_bucket_mask = (1ull << histogram->sub_bucket_bits) - 1;
+    uint32_t size = 64 - (uint32_t)__builtin_clzll(value | sub_bucket_mask);
+    uint32_t bucket = size - histogram->sub_bucket_bits;
+    return (bucket << histogram_half_bits(histogram)) + (uint32_t)(value >> bucket);
+}
+
+static uint32_t histogram_bucket(const struct histogram *histogram, uint32_t index)
+{
+    uint32_t half = index >> histogram_half_bits(histogram);
+    return half == 0 ? 0 : half - 1;
+}
+
+static uint64_t histogram_lowest_at(const struct histogram *histogram, uint32_t index)
+{
+    uint32_t bucket = histogram_bucket(histogram, index);
+    return (uint64_t)(index - (bucket << histogram_half_bits(histogram))) << bucket;
+}
+
+static uint64_t histogram_highest_at(const struct histogram *histogram, uint32_t index)
+{
+    uint64_t width = 1ull << histogram_bucket(histogram, index);
+    return histogram_lowest_at(histogram, index) + (width - 1);
+}
+
+int histogram_open(struct histogram *histogram, uint64_t highest, uint32_t digits)
+{
+    static const uint32_t bits_of_digits[HISTOGRAM_DIGITS_MAX + 1] = {0, 5, 8, 11, 15};
+
+    CHECK(digits >= 1);
+    CHECK(digits <= HISTOGRAM_DIGITS_MAX);
+    CHECK(highest >= 2); /* HdrHistogram's rule: twice the lowest value */
+    CHECK(highest <= INT64_MAX);
+    *histogram = (struct histogram){
+        .highest = highest,
+        .sub_bucket_bits = bits_of_digits[digits], /* the least 2^bits >= 2 * 10^digits */
+        .digits = digits,
+    };
+    uint32_t bucket_end = histogram_bucket(histogram, histogram_index(histogram, highest)) + 2;
+    histogram->counts_size = bucket_end << histogram_half_bits(histogram);
+    histogram->counts = calloc(histogram->counts_size, sizeof(*histogram->counts));
+    if (histogram->counts == NULL) return -ENOMEM;
+    histogram_reset(histogram);
+    return 0;
+}
+
+void histogram_close(struct histogram *histogram)
+{
+    free(histogram->counts);
+    *histogram = (struct histogram){0};
+}
+
+void histogram_reset(struct histogram *histogram)
+{
+    memset(histogram->counts, 0, histogram->counts_size * sizeof(*histogram->counts));
+    histogram->total_count = 0;
+    histogram->overflow_count = 0;
+    histogram->minimum = UINT64_MAX;
+    histogram->maximum = 0;
+    histogram->sum = 0;
+}
+
+void histogram_record(struct histogram *histogram, uint64_t value)
+{
+    if (value > histogram->highest) {
+        histogram->overflow_count++;
+        value = histogram->highest;
+    }
+    uint32_t index = histogram_index(histogram, value);
+    CHECK(index < histogram->counts_size);
+    histogram->counts[index]++;
+    histogram->total_count++;
+    histogram->sum += (double)value;
+    if (value < histogram->minimum) histogram->minimum = value;
+    if (value > histogram->maximum) histogram->maximum = value;
+}
+
+void histogram_merge(struct histogram *into, const struct histogram *from)
+{
+    CHECK(into->counts_size == from->counts_size);
+    CHECK(into->digits == from->digits);
+    CHECK(into->highest == from->highest);
+    if (from->total_count == 0) return;
+
+    uint32_t end = histogram_index(from, from->maximum) + 1;
+    for (uint32_t i = histogram_index(from, from->minimum); i < end; i++)
+        into->counts[i] += from->counts[i];
+    into->total_count += from->total_count;
+    into->overflow_count += from->overflow_count;
+    into->sum += from->sum;
+    if (from->minimum < into->minimum) into->minimum = from->minimum;
+    if (from->maximum > into->maximum) into->maximum = from->maximum;
+}
+
+/* How many samples, in order, it takes to reach the percentile: 1 .. total_count. */
+static uint64_t histogram_rank(const struct histogram *histogram, double percentile)
+{
+    CHECK(percentile >= 0);
+    CHECK(percentile <= 100);
+    /* One step less, so that rounding up 99.9 % of 10 000 gives 9990 and not 9991. */
+    double share = nextafter(percentile, -1);
+    double rank = ceil(share * (double)histogram->total_count / 100);
+    if (rank < 1) return 1;
+    return rank >= (double)histogram->total_count ? histogram->total_count : (uint64_t)rank;
+}
+
+uint64_t histogram_percentile(const struct histogram *histogram, double percentile)
+{
+    if (histogram->total_count == 0) return 0;
+    uint64_t rank = histogram_rank(histogram, percentile);
+    uint64_t count = 0;
+    uint32_t index = histogram_index(histogram, histogram->minimum);
+
+    for (; index < histogram->counts_size; index++) {
+        count += histogram->counts[index];
+        if (count >= rank) break;
+    }
+    CHECK(index < histogram->counts_size);
+    return histogram_highest_at(histogram, index);
+}
+
+bool histogram_percentile_shown(const struct histogram *histogram, double percentile,
+                                uint64_t *value)
+{
+    if (histogram->total_count == 0) return false;
+    uint64_t beyond = histogram->total_count - histogram_rank(histogram, percentile);
+    if (beyond < HISTOGRAM_SAMPLES_BEYOND) return false;
+    *value = histogram_percentile(histogram, percentile);
+    return true;
+}
+
+double histogram_mean(const struct histogram *histogram)
+{
+    if (histogram->total_count == 0) return 0;
+    return histogram->sum / (double)histogram->total_count;
+}
+
+double histogram_deviation(const struct histogram *histogram)
+{
+    double mean = histogram_mean(histogram);
+    double squares = 0;
+
+    if (histogram->total_count == 0) return 0;
+    uint32_t end = histogram_index(histogram, histogram->maximum) + 1;
+    for (uint32_t i = histogram_index(histogram, histogram->minimum); i < end; i++) {
+        /* A counter's samples are taken as if all had its middle value. */
+        double width = (double)(1ull << histogram_bucket(histogram, i));
+        double middle = (double)histogram_lowest_at(histogram, i) + floor(width / 2);
+        squares += (double)histogram->counts[i] * (middle - mean) * (middle - mean);
+    }
+    return sqrt(squares / (double)histogram->total_count);
+}
+
+uint64_t histogram_count_between(const struct histogram *histogram, uint64_t from, uint64_t to)
+{
+    uint64_t count = 0;
+
+    if (from > histogram->highest || from >= to) return 0;
+    uint32_t end = histogram->counts_size;
+    if (to <= histogram->highest) end = histogram_index(histogram, to);
+    for (uint32_t i = histogram_index(histogram, from); i < end; i++)
+        count += histogram->counts[i];
+    return count;
+}
+
+uint64_t histogram_memory(const struct histogram *histogram)
+{
+    return histogram->counts_size * sizeof(*histogram->counts);
+}
+
+static uint8_t *histogram_put_big_endian(uint8_t *out, uint64_t number, uint32_t size)
+{
+    for (uint32_t i = 0; i < size; i++)
+        out[i] = (uint8_t)(number >> 8 * (size - 1 - i));
+    return out + size;
+}
+
+/* ZigZag, then LEB128 whose ninth octet, if any, holds eight bits (HdrHistogram's variant). */
+static uint8_t *histogram_put_leb128(uint8_t *out, int64_t number)
+{
+    uint64_t rest = (uint64_t)number << 1 ^ (number < 0 ? UINT64_MAX : 0);
+
+    for (uint32_t i = 1; i < HISTOGRAM_LEB128_MAX && rest > 0x7f; i++) {
+        *out++ = (uint8_t)(rest | 0x80);
+        rest >>= 7;
+    }
+    *out++ = (uint8_t)rest;
+    return out;
+}
+
+/* The counters up to the largest value; a run of n > 1 zeros is written as -n. */
+static uint8_t *histogram_put_counts(uint8_t *out, const struct histogram *histogram)
+{
+    uint32_t end = histogram_index(histogram, histogram->maximum) + 1;
+
+    for (uint32_t i = 0; i < end;) {
+        uint32_t zeros = 0;
+        while (i + zeros < end && histogram->counts[i + zeros] == 0)
+            zeros++;
+        if (zeros > 1)
+            out = histogram_put_leb128(out, -(int64_t)zeros);
+        else
+            out = histogram_put_leb128(out, (int64_t)histogram->counts[i]);
+        i += zeros > 1 ? zeros : 1;
+    }
+    return out;
+}
+
+/* HdrHistogram V2, not compressed. Returns its size. */
+static uint64_t histogram_put_payload(uint8_t *out, const struct histogram *histogram)
+{
+    const double ratio = 1.0; /* integer to double value: the unit is the unit */
+    uint64_t ratio_bits;
+    memcpy(&ratio_bits, &ratio, sizeof(ratio_bits));
+
+    uint8_t *counts_end = histogram_put_counts(out + HISTOGRAM_PAYLOAD_HEADER, histogram);
+    uint64_t size = (uint64_t)(counts_end - out);
+    uint8_t *header = histogram_put_big_endian(out, HISTOGRAM_COOKIE_V2, 4);
+    header = histogram_put_big_endian(header, size - HISTOGRAM_PAYLOAD_HEADER, 4);
+    header = histogram_put_big_endian(header, 0, 4); /* normalizing index offset */
+    header = histogram_put_big_endian(header, histogram->digits, 4);
+    header = histogram_put_big_endian(header, 1, 8); /* lowest value told from 0 */
+    header = histogram_put_big_endian(header, histogram->highest, 8);
+    header = histogram_put_big_endian(header, ratio_bits, 8);
+    CHECK(header == out + HISTOGRAM_PAYLOAD_HEADER);
+    return size;
+}
+
+/* RFC 4648 4. Returns a text to be freed, or NULL. */
+static char *histogram_to_base64(const uint8_t *data, uint64_t size)
+{
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    char *text = malloc((size + 2) / 3 * 4 + 1);
+    char *end = text;
+
+    if (text == NULL) return NULL;
+    for (uint64_t i = 0; i < size; i += 3) {
+        uint32_t second = i + 1 < size ? data[i + 1] : 0;
+        uint32_t third = i + 2 < size ? data[i + 2] : 0;
+        uint32_t group = (uint32_t)data[i] << 16 | second << 8 | third;
+        *end++ = alphabet[group >> 18];
+        *end++ = alphabet[group >> 12 & 63];
+        *end++ = i + 1 < size ? alphabet[group >> 6 & 63] : '=';
+        *end++ = i + 2 < size ? alphabet[group & 63] : '=';
+    }
+    *end = 0;
+    return text;
+}
+
+char *histogram_encode(const struct histogram *histogram)
+{
+    uint64_t payload_max =
+        HISTOGRAM_PAYLOAD_HEADER + (uint64_t)histogram->counts_size * HISTOGRAM_LEB128_MAX;
+    uLong packed_size = compressBound((uLong)payload_max);
+    char *text = NULL;
+
+    uint8_t *payload = malloc(payload_max);
+    uint8_t *packed = malloc(HISTOGRAM_PACKED_HEADER + packed_size);
+    if (payload == NULL || packed == NULL) goto out;
+    uint64_t payload_size = histogram_put_payload(payload, histogram);
+    if (compress(packed + HISTOGRAM_PACKED_HEADER, &packed_size, payload, (uLong)payload_size) !=
+        Z_OK)
+        goto out; /* the bound leaves no cause but memory */
+    histogram_put_big_endian(packed, HISTOGRAM_COOKIE_V2_PACKED, 4);
+    histogram_put_big_endian(packed + 4, packed_size, 4);
+    text = histogram_to_base64(packed, HISTOGRAM_PACKED_HEADER + packed_size);
+out:
+    free(packed);
+    free(payload);
+    return text;
+}
