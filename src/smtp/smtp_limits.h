@@ -9,7 +9,16 @@
 #define SMTP_REPLY_LINE_MAX 512
 /* The longest reply, EHLO's, whole. */
 #define SMTP_REPLY_MAX 1024
-/* Bad commands before 421 (RFC 5321 7.8 lets a server limit them; Postfix has 20). */
+/* Bad commands before 421 unless configured (RFC 5321 7.8 lets a server limit them). */
 #define SMTP_BAD_COMMANDS_MAX 20
 /* Octets of the HELO or EHLO argument kept for the envelope. */
 #define SMTP_HELO_KEPT 64
+/* RFC 5321 4.5.3.1.1 to 3; enforced only by a strict server, for "objects larger ... should be
+ * avoided", not refused. */
+#define SMTP_LOCAL_PART_MAX 64
+#define SMTP_DOMAIN_MAX     255
+#define SMTP_PATH_MAX       256
+/* RFC 1870 3: size-value is 1*20DIGIT. */
+#define SMTP_SIZE_DIGITS_MAX 20
+/* Octets of the name of a stored message in "queued as". */
+#define SMTP_ID_MAX 64

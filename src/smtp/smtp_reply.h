@@ -1,14 +1,17 @@
 /*
- * smtp_reply -- every reply the server gives, and the bounded buffer they gather in.
+ * smtp_reply -- every fixed reply the server gives, and the bounded buffer they gather in.
  *
+ * Borrows:    the memory replies gather in.
  * Invariants: every row ends in CR LF, has at most SMTP_REPLY_LINE_MAX octets a line, and its
- * enhanced code's class equals its first digit (RFC 2034 4).
+ *             enhanced code's class equals its first digit; only replies to HELO and EHLO have
+ *             none (RFC 2034 4).
  */
 #pragma once
 
 #include "base/bytes.h"
 #include "base/check.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct smtp_replies {
@@ -17,16 +20,62 @@ struct smtp_replies {
     uint32_t capacity;
 };
 
-/* name, text without CR LF. Texts are Postfix's. */
+/* name, text without CR LF. Texts are Postfix's where Postfix has one. */
 #define SMTP_REPLIES(X)                                                                            \
     X(OK, "250 2.0.0 Ok")                                                                          \
     X(SENDER_OK, "250 2.1.0 Ok")                                                                   \
     X(RECIPIENT_OK, "250 2.1.5 Ok")                                                                \
     X(GO_AHEAD, "354 End data with <CR><LF>.<CR><LF>")                                             \
     X(BYE, "221 2.0.0 Bye")                                                                        \
+    X(CANNOT_VERIFY, "252 2.0.0 Cannot VRFY user, but will accept message and keep it")            \
+    X(HELP, "214 2.0.0 Every message is accepted and kept, none is relayed: see RFC 5321")         \
+    /* the server's own troubles */                                                                \
     X(IDLE_TOO_LONG, "421 4.4.2 Error: timeout exceeded")                                          \
     X(SHUTTING_DOWN, "421 4.3.2 Service shutting down, closing transmission channel")              \
-    X(TOO_MANY_CONNECTIONS, "421 4.3.2 Too many connections, try again later")
+    X(TOO_MANY_CONNECTIONS, "421 4.3.2 Too many connections, try again later")                     \
+    X(NO_SPACE, "452 4.3.1 Insufficient system storage")                                           \
+    X(STORE_FAILED, "451 4.3.0 Error: queue file write error")                                     \
+    /* limits */                                                                                   \
+    X(TOO_MANY_BAD, "421 4.7.0 Error: too many errors")                                            \
+    X(TOO_MANY_RECIPIENTS, "452 4.5.3 Error: too many recipients")                                 \
+    X(SIZE_OVER_LIMIT, "552 5.3.4 Message size exceeds fixed limit")                               \
+    X(MESSAGE_TOO_BIG, "552 5.3.4 Error: message file too big")                                    \
+    X(LINE_TOO_LONG, "500 5.5.2 Error: line too long")                                             \
+    /* order */                                                                                    \
+    X(NEED_HELO, "503 5.5.1 Error: send HELO/EHLO first")                                          \
+    X(NESTED_MAIL, "503 5.5.1 Error: nested MAIL command")                                         \
+    X(NEED_MAIL, "503 5.5.1 Error: need MAIL command")                                             \
+    X(NEED_RCPT, "503 5.5.1 Error: need RCPT command")                                             \
+    X(NO_RECIPIENTS, "554 5.5.1 Error: no valid recipients")                                       \
+    X(IN_TRANSACTION, "503 5.5.1 Error: MAIL transaction in progress")                             \
+    /* syntax */                                                                                   \
+    X(UNKNOWN_COMMAND, "500 5.5.2 Error: command not recognized")                                  \
+    X(BAD_SYNTAX, "500 5.5.2 Error: bad syntax")                                                   \
+    X(BARE_LF, "500 5.5.2 Error: bare <LF> received")                                              \
+    X(NOT_IMPLEMENTED, "502 5.5.1 Error: command not implemented")                                 \
+    X(WRONG_PROTOCOL, "421 4.7.0 Error: this is SMTP, not HTTP")                                   \
+    X(SYNTAX_HELO, "501 Syntax: HELO hostname")                                                    \
+    X(SYNTAX_EHLO, "501 Syntax: EHLO hostname")                                                    \
+    X(SYNTAX_MAIL, "501 5.5.4 Syntax: MAIL FROM:<address>")                                        \
+    X(SYNTAX_RCPT, "501 5.5.4 Syntax: RCPT TO:<address>")                                          \
+    X(SYNTAX_DATA, "501 5.5.4 Syntax: DATA")                                                       \
+    X(SYNTAX_RSET, "501 5.5.4 Syntax: RSET")                                                       \
+    X(SYNTAX_VRFY, "501 5.5.4 Syntax: VRFY address")                                               \
+    X(SYNTAX_ETRN, "501 5.5.4 Syntax: ETRN domain")                                                \
+    X(NODE_NOT_ALLOWED, "459 4.7.1 Node not allowed: nothing is ever relayed")                     \
+    X(BAD_SENDER, "501 5.1.7 Bad sender address syntax")                                           \
+    X(BAD_RECIPIENT, "501 5.1.3 Bad recipient address syntax")                                     \
+    X(NULL_RECIPIENT, "550 5.1.3 Error: null recipient address")                                   \
+    X(NOT_ASCII, "553 5.6.7 Must declare SMTPUTF8 to permit unicode address")                      \
+    /* parameters */                                                                               \
+    X(UNKNOWN_PARAMETER, "555 5.5.4 Unsupported option")                                           \
+    X(BAD_PARAMETER, "501 5.5.4 Bad or repeated parameter")                                        \
+    X(BAD_SIZE, "501 5.5.4 Bad message size syntax")                                               \
+    X(BAD_BODY, "501 5.5.4 Bad BODY parameter syntax")                                             \
+    X(BAD_RET, "501 5.5.4 Bad RET parameter syntax")                                               \
+    X(BAD_ENVID, "501 5.5.4 Bad ENVID parameter syntax")                                           \
+    X(BAD_NOTIFY, "501 5.5.4 Error: Bad NOTIFY parameter syntax")                                  \
+    X(BAD_ORCPT, "501 5.5.4 Error: Bad ORCPT parameter syntax")
 
 enum smtp_reply {
 #define SMTP_REPLY_ENUM(name, text) SMTP_REPLY_##name,

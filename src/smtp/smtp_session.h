@@ -2,44 +2,42 @@
  * smtp_session -- the server's side of one SMTP dialogue (RFC 5321), without I/O.
  *
  * Owns:       the dialogue state, the recipient count, the size of a message.
- * Borrows:    the caller's input and the stash lent to it. A view in `detail` is valid until the
- * next step. Errors:     none. What the peer does wrong becomes a reply; what the caller can't keep
- * arrives by smtp_session_refuse() or smtp_session_verdict() and becomes a reply too. Bounds: line
- * <= SMTP_LINE_MAX, recipients <= config.recipients_max, reply <= SMTP_REPLY_MAX. Invariants: (1)
- * Cutting the input differently changes neither events nor replies. (2) A reply that would not fit
- * is never started: WANT_FLUSH comes instead. (3) While a verdict is wanted no input is taken.
+ * Borrows:    the caller's input, the config, and the stash lent to it. A view in `detail` is valid
+ *             until the next step.
+ * Errors:     none. What the peer does wrong becomes a reply; what the caller can't keep arrives by
+ *             smtp_session_refuse() or smtp_session_verdict() and becomes a reply too.
+ * Bounds:     line <= SMTP_LINE_MAX, recipients <= config->recipients_max, reply <= SMTP_REPLY_MAX.
+ * Invariants: (1) Cutting the input differently changes neither events nor replies.
+ *             (2) A reply that would not fit is never started: WANT_FLUSH comes instead.
+ *             (3) While a verdict is wanted no input is taken.
+ *             (4) The reply to a command that is an event is written by the step after the event.
  */
 #pragma once
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "smtp/smtp_config.h"
 #include "smtp/smtp_data.h"
-#include "smtp/smtp_limits.h"
 #include "smtp/smtp_reply.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What the server offers; one for all sessions, never changed while one lives. */
-struct smtp_config {
-    struct bytes hostname;   /* in greeting and EHLO                                   */
-    uint64_t size_limit;     /* octets of a message, offered by SIZE (RFC 1870)        */
-    uint32_t recipients_max; /* of one transaction; the next gets 452 (RFC 5321 4.5.3.1.10) */
-    bool is_strict;          /* refuse what the RFC lets a server tolerate             */
-};
-
 enum smtp_event {
-    SMTP_WANT_INPUT,   /* all that can be used was used; `input` may hold an unfinished line: see
-                          stash */
-    SMTP_WANT_STASH,   /* lend a stash (smtp_session_lend_stash) and step again                 */
-    SMTP_WANT_FLUSH,   /* send replies and step again with room                                  */
-    SMTP_SENDER,       /* detail: the reverse-path and its parameters; a transaction begins      */
-    SMTP_RECIPIENT,    /* detail: one forward-path and its parameters                            */
-    SMTP_DATA_BEGINS,  /* 354 is about to be replied; may be refused                             */
-    SMTP_BODY,         /* detail.body: octets of content, a view into input or a constant        */
-    SMTP_WANT_VERDICT, /* the message is complete: commit it, then smtp_session_verdict()        */
-    SMTP_ABANDONED,    /* RSET, EHLO, QUIT or a limit dropped the open transaction               */
-    SMTP_HANG_UP,      /* the last reply is written: send it, then close for `hang_up_reason`    */
+    SMTP_WANT_INPUT,   /* all input is used                                                    */
+    SMTP_WANT_STASH,   /* `input` is an unfinished line: smtp_session_lend_stash(), step again */
+    SMTP_WANT_FLUSH,   /* send replies, step again with room; what provokes the next reply was
+                          not taken from `input`, or was already told by an event             */
+    SMTP_SENDER,       /* detail: the reverse-path and its parameters; a transaction begins    */
+    SMTP_RECIPIENT,    /* detail: one forward-path and its parameters                          */
+    SMTP_DATA_BEGINS,  /* 354 is about to be replied; may be refused                           */
+    SMTP_BODY,         /* detail.body: octets of content, a view into input or a constant      */
+    SMTP_WANT_VERDICT, /* the message is complete: commit it, smtp_session_verdict(), step on  */
+    SMTP_ABANDONED,    /* the open transaction is dropped: by RSET, HELO, EHLO, QUIT or a limit
+                          (their reply comes by the next step), or because content passed the
+                          size limit: exactly that much was told by BODY, no more of it will be,
+                          and its 552 comes behind the final dot                               */
+    SMTP_HANG_UP,      /* the last reply is written: send it, then close; no step follows      */
 };
 
 enum smtp_hang_up { SMTP_HANG_UP_QUIT, SMTP_HANG_UP_TOO_MANY_BAD, SMTP_HANG_UP_WRONG_PROTOCOL };
@@ -55,7 +53,7 @@ enum smtp_verdict {
 /* What an event tells. Views, valid until the next step. */
 struct smtp_detail {
     struct bytes path;       /* without brackets and source route; empty for <>          */
-    struct bytes parameters; /* as sent, checked: "SIZE=10 BODY=8BITMIME"                  */
+    struct bytes parameters; /* as sent, checked: "SIZE=10 BODY=8BITMIME"                */
     struct bytes body;
 };
 
@@ -71,53 +69,66 @@ enum smtp_state {
 
 struct smtp_session {
     const struct smtp_config *config;
-    uint8_t *stash;         /* lent, or NULL */
+    uint8_t *stash;         /* lent, or NULL; at a close without HANG_UP the caller takes it back */
     uint64_t message_size;  /* octets of content so far (RFC 1870 5: without stuffing) */
     uint64_t declared_size; /* SIZE= of MAIL, or 0 */
     uint32_t recipient_count;
-    uint16_t stash_size;    /* octets of an unfinished line in the stash */
-    uint16_t bad_count;     /* commands refused as bad so far */
-    uint8_t state;          /* enum smtp_state; written by enter() alone */
-    uint8_t pending;        /* the event whose reply is written at the next step */
-    uint8_t refusal;        /* enum smtp_verdict for `pending`; SMTP_STORED: none */
-    uint8_t hang_up_reason; /* enum smtp_hang_up */
-    bool is_extended;       /* EHLO, not HELO */
-    bool is_skipping_line;  /* the rest of a line that was too long */
-    bool is_too_big;        /* content is past the limit: drain it, then 552 */
+    uint16_t stash_size;      /* octets of a line in the stash */
+    uint16_t bad_count;       /* commands refused as bad so far */
+    uint8_t state;            /* enum smtp_state; written by enter() alone */
+    uint8_t pending;          /* what the next step has to write or tell first */
+    uint8_t pending_reply;    /* enum smtp_reply, where `pending` has one to choose */
+    uint8_t refusal;          /* enum smtp_verdict for `pending`; SMTP_STORED: none */
+    uint8_t hang_up_reason;   /* enum smtp_hang_up */
+    bool is_extended;         /* EHLO, not HELO */
+    bool is_skipping_line;    /* the rest of a line that was too long */
+    bool is_too_big;          /* content is past the limit: drain it, then 552 */
+    bool has_lost_recipients; /* a RCPT of this transaction was refused */
     struct smtp_data data;
     struct bytes helo; /* name given in HELO or EHLO; in `helo_text`, cut at its size */
     uint8_t helo_text[SMTP_HELO_KEPT];
 };
 
-/* A session that has sent nothing. `config` is kept. */
+/* A session that has sent nothing. `config` is kept; it must be prepared. */
 void smtp_session_init(struct smtp_session *session, const struct smtp_config *config);
 
 /* Writes the 220 greeting (RFC 5321 3.1). */
 void smtp_session_greet(struct smtp_session *session, struct smtp_replies *replies);
 
 /*
- * Takes input, writes replies, returns one event. `input` shrinks by what was taken. Before the
- * first step and after WANT_FLUSH `replies` has room for SMTP_REPLY_MAX.
+ * Takes input, writes replies, returns one event. `input` shrinks by what was taken. Not called
+ * while a verdict is wanted, nor after HANG_UP. After WANT_FLUSH `replies` must have room for
+ * SMTP_REPLY_MAX.
  */
 enum smtp_event smtp_session_step(struct smtp_session *session, struct bytes *input,
                                   struct smtp_replies *replies, struct smtp_detail *detail);
 
-/* After SENDER, RECIPIENT or DATA_BEGINS, before the next step: it can't be kept. */
+/*
+ * After SENDER, RECIPIENT or DATA_BEGINS, before the next step: it can't be kept. After a refused
+ * SENDER no transaction is open and none is told as abandoned; after a refused RECIPIENT or
+ * DATA_BEGINS the transaction stays open as it was before.
+ */
 void smtp_session_refuse(struct smtp_session *session, enum smtp_verdict why);
 
-/* After WANT_VERDICT, before the next step: writes the reply; `id` names the message when stored.
+/*
+ * After WANT_VERDICT, before the next step, with room for SMTP_REPLY_MAX: writes the reply; `id`
+ * (at most SMTP_ID_MAX octets) names the message when stored. The transaction is over either way.
  */
 void smtp_session_verdict(struct smtp_session *session, struct smtp_replies *replies,
                           enum smtp_verdict verdict, struct bytes id);
 
 /* Lends SMTP_STASH_SIZE octets for an unfinished line. */
 void smtp_session_lend_stash(struct smtp_session *session, uint8_t *stash);
+
 /* The stash, if one is lent and nothing is in it, to be given back; else NULL. */
 uint8_t *smtp_session_reclaim_stash(struct smtp_session *session);
 
-/* Writes `reply` (421 for idle, shutdown) and ends the dialogue: the transaction is dropped. */
+/*
+ * Writes `reply` (421 for idle, shutdown) if it fits and ends the dialogue; no step follows. What
+ * the caller holds of an open transaction it drops without being told.
+ */
 void smtp_session_dismiss(struct smtp_session *session, struct smtp_replies *replies,
                           enum smtp_reply reply);
 
-/* Between transactions or commands: nothing would be lost by closing now. */
+/* Does the caller hold an open transaction? If not, nothing would be lost by closing now. */
 bool smtp_session_has_transaction(const struct smtp_session *session);
