@@ -1,12 +1,16 @@
 /*
  * spool_directory -- the spool's files: the only file-system calls of the spool. A seam.
  *
- *   SPOOL/lock  SPOOL/w00/0000000001.seg  SPOOL/w01/...
+ *   SPOOL/lock  SPOOL/w00/0000000001.seg  SPOOL/w01/0000000007.keep ...
  *
  * Owns:       the directory and lock descriptors.
  * Errors:     -errno, each left to the caller to name; nothing is retried.
- * Invariants: (1) a file's name, its header's number and every record's epoch agree, or it is not
- * read. (2) a number is never used twice in a folder, not even after everything was trimmed.
+ * Invariants: (1) A file's name, its header's number and every record's epoch agree, or it is not
+ *             read.
+ *             (2) A number is never used twice in a folder, not even after everything was trimmed:
+ *             an empty "<number>.keep" stands for the newest number if its segment is gone.
+ *             (3) Trimming unlinks and never cuts: who has a file mapped for reading keeps seeing
+ *             its bytes. Recycling changes the header before any other byte.
  * Thread:     the steward's; look-ups any.
  */
 #pragma once
@@ -23,17 +27,18 @@
 struct spool_file {
     uint64_t number;
     uint64_t size;       /* bytes of the file */
-    uint64_t created_ns; /* CLOCK_REALTIME when it was handed to a worker, 0 if its header is
-                            unreadable */
+    uint64_t created_ns; /* CLOCK_REALTIME when it was made; 0 if its header can't be trusted */
+    uint64_t opened_ns;  /* when its writer began with it; 0 if it never did */
     uint32_t worker;
     bool is_sealed; /* its writer has finished with it */
-    bool is_empty;  /* header only: what trim leaves to keep the number */
+    bool is_empty;  /* no segment: what is left to keep the number */
 };
 
 struct spool_directory {
     char path[SPOOL_PATH_MAX]; /* as used, which may be a subdirectory of what was asked for */
     int folder;                /* descriptor */
     int lock;                  /* descriptor, or -1 if opened for reading */
+    bool is_synced; /* set it after open: a segment is on the disk before it is handed out */
 };
 
 /*
@@ -70,8 +75,10 @@ MUST_USE int spool_directory_create(struct spool_directory *directory,
                                     struct spool_segment *segment, uint32_t worker, uint64_t number,
                                     uint64_t size, uint64_t now_ns);
 
-/* The same out of an old segment file, which is renamed: its messages are gone. -ENOENT if it is
- * gone. */
+/*
+ * The same out of an old segment file, which is renamed: its messages are gone. -ENOENT if it is
+ * gone (or is_empty); any other error comes after its messages are gone, and frees it.
+ */
 MUST_USE int spool_directory_recycle(struct spool_directory *directory,
                                      const struct spool_file *old, struct spool_segment *segment,
                                      uint32_t worker, uint64_t number, uint64_t size,
@@ -84,11 +91,13 @@ void spool_directory_release(struct spool_segment *segment);
  * on record. */
 void spool_directory_withdraw(struct spool_directory *directory, struct spool_segment *segment);
 
-/* Frees a segment file; the newest of a folder is cut to its header instead. 0 or -errno. */
-MUST_USE int spool_directory_trim(struct spool_directory *directory, const struct spool_file *file,
-                                  bool is_newest);
+/* Frees a segment file, but keeps the newest number of its folder on record. 0 or -errno. */
+MUST_USE int spool_directory_trim(struct spool_directory *directory, const struct spool_file *file);
 
-/* Maps a segment file for reading into `base`, `size`; -ENOENT if it was recycled meanwhile. */
+/*
+ * Maps a segment file for reading into `base`, `size`; -ENOENT if it was recycled meanwhile,
+ * -EBADMSG if its header can't be trusted.
+ */
 MUST_USE int spool_directory_map(const struct spool_directory *directory,
                                  const struct spool_file *file, const uint8_t **base,
                                  uint64_t *size);

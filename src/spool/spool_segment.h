@@ -6,14 +6,15 @@
  *
  * Owns:       nothing: spool_directory maps and unmaps it.
  * Invariants: (1) appended_end never shrinks below the end of the last closed record.
- *             (2) open_begun counts the open messages whose FIRST record is here; while any segment
- * of a worker has some, neither it nor a later one of that worker is recycled. Thread:     the
- * worker appends; the counts are read by the steward.
+ *             (2) open_begun counts the open messages whose FIRST record is here; while any
+ *             segment of a worker has some, neither it nor a later one of that worker is recycled.
+ * Thread:     the worker appends and alone changes the counts; the steward reads them.
  */
 #pragma once
 
 #include "base/check.h"
 #include "base/queue.h"
+#include "spool/spool_format.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -27,10 +28,15 @@ struct spool_segment {
     uint32_t record_count;
     uint32_t worker; /* whose folder: w00, w01, ...                      */
     uint64_t number; /* never reused; the epoch in every record          */
+    uint64_t salt;   /* this life's, in every record's checksum          */
     int file;        /* descriptor, or -1                                */
     _Atomic uint32_t open_begun;
     _Atomic uint32_t committed; /* messages whose LAST record is here               */
     _Atomic bool must_clear;    /* the steward wants it: end the open messages in it */
 };
+
+/* An empty segment over `base`, where `header` (header->capacity octets are mapped) is written. */
+void spool_segment_init(struct spool_segment *segment, uint8_t *base, int file,
+                        const struct spool_format_segment *header);
 
 void spool_segment_check(const struct spool_segment *segment);

@@ -4,7 +4,7 @@
  * Owns:       the record that is open at the log's tail, and its running checksum.
  * Borrows:    segments, from spool_writer_give() until spool_writer_take_sealed().
  * Errors:     none of its own: SPOOL_NEEDS_SEGMENT says that nothing more fits until one is given.
- * Bounds:     two segments: the tail and one next.
+ * Bounds:     three segments: a sealed one to be taken, the tail and one next.
  * Invariants: (1) a message is committed only by a closed LAST record, written after all it covers.
  *             (2) a call that answers SPOOL_NEEDS_SEGMENT changed nothing and may be made again.
  *             (3) an abandoned or failed message never gets a LAST record.
@@ -25,18 +25,17 @@ enum spool_outcome { SPOOL_DONE, SPOOL_NEEDS_SEGMENT };
 enum spool_message_state {
     SPOOL_MESSAGE_NONE,   /* nothing begun                                       */
     SPOOL_MESSAGE_OPEN,   /* begun; records may be in the log                    */
-    SPOOL_MESSAGE_FAILED, /* can't be kept any more: octets are dropped, commit says so */
+    SPOOL_MESSAGE_FAILED, /* can't be kept any more: octets are dropped, only abandon may follow */
 };
 
 struct spool_message {
-    struct spool_segment *first_segment;
-    struct spool_segment *last_segment; /* where its newest closed record is, for `previous` */
-    uint64_t size;                      /* octets of content appended */
-    uint64_t last_number;               /* segment and offset of the newest record */
+    struct spool_segment *first_segment; /* counts it as open; NULL under discard       */
+    uint64_t size;                       /* octets of content appended                  */
+    uint64_t last_number;                /* segment and offset of the newest closed record */
     uint64_t first_number;
     uint32_t last_offset;
     uint32_t first_offset;
-    uint32_t record_count;
+    uint32_t record_count; /* closed ones */
     enum spool_message_state state;
 };
 
@@ -77,10 +76,11 @@ void spool_writer_give(struct spool_writer *writer, struct spool_segment *segmen
 struct spool_segment *spool_writer_take_sealed(struct spool_writer *writer);
 
 /*
- * Seals the tail at shutdown; spool_writer_take_sealed() then yields it, and once more what was
- * `next` (unused) comes back through spool_writer_take_next().
+ * Seals the tail at shutdown (what was sealed before has been taken); spool_writer_take_sealed()
+ * then yields it, and spool_writer_take_next() what was `next` and unused. Open messages can only
+ * be abandoned after that, or go on if a segment is given.
  */
-void spool_writer_seal(struct spool_writer *writer);
+void spool_writer_seal(struct spool_writer *writer, uint64_t now_ns);
 struct spool_segment *spool_writer_take_next(struct spool_writer *writer);
 
 /* Writes the envelope as the head of the first record. `now_ns` is CLOCK_REALTIME. */

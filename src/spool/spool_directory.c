@@ -1,0 +1,676 @@
+#include "spool/spool_directory.h"
+
+#include "spool/spool_format.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; glibc knows it from 2.35 */
+#endif
+
+#define POPULATE_PIECE (4u << 20)
+#define NAME_SIZE      40 /* "18446744073709551615.keep" and some */
+#define FOLDER_SIZE    8
+#define OTHERS_WRITE   (S_IWGRP | S_IWOTH)
+
+static int result_of(int system_result)
+{
+    return system_result < 0 ? -errno : system_result;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static void folder_name(char *out, uint32_t worker)
+{
+    CHECK(worker < SPOOL_WORKERS_MAX);
+    (void)snprintf(out, FOLDER_SIZE, "w%02u", worker);
+}
+
+static void segment_name(char *out, uint64_t number, const char *suffix)
+{
+    (void)snprintf(out, NAME_SIZE, "%010llu%s", (unsigned long long)number, suffix);
+}
+
+/* Exactly what segment_name() writes; anything else in a folder is none of ours. */
+static bool segment_name_parse(const char *name, uint64_t *number, bool *is_keep)
+{
+    char again[NAME_SIZE];
+    char *end;
+
+    if (name[0] < '0' || name[0] > '9') return false;
+    errno = 0;
+    *number = strtoull(name, &end, 10);
+    if (errno != 0 || *number == 0) return false;
+    *is_keep = strcmp(end, ".keep") == 0;
+    segment_name(again, *number, *is_keep ? ".keep" : ".seg");
+    return strcmp(again, name) == 0;
+}
+
+/* --- folders ---------------------------------------------------------------------------------- */
+
+/* A directory that is ours. Its descriptor, -EPERM, or -errno. */
+static int folder_open(int parent, const char *name)
+{
+    struct stat status;
+    int folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) return -errno;
+    int error = fstat(folder, &status) < 0 ? -errno : 0;
+    if (error == 0 && status.st_uid != geteuid()) error = -EPERM;
+    if (error == 0) return folder;
+    close(folder);
+    return error;
+}
+
+static int worker_folder_open(const struct spool_directory *directory, uint32_t worker)
+{
+    char name[FOLDER_SIZE];
+    folder_name(name, worker);
+    return openat(directory->folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+}
+
+/* The same, made if it is missing. */
+static int worker_folder_make(const struct spool_directory *directory, uint32_t worker)
+{
+    char name[FOLDER_SIZE];
+    folder_name(name, worker);
+    bool is_new = mkdirat(directory->folder, name, 0700) == 0;
+    if (!is_new && errno != EEXIST) return -errno;
+    if (is_new && directory->is_synced && fsync(directory->folder) < 0) return -errno;
+    return folder_open(directory->folder, name);
+}
+
+/* The next name in a folder that is a segment's or a .keep's; false at the end. */
+static bool folder_next(DIR *stream, uint64_t *number, bool *is_keep)
+{
+    const struct dirent *entry;
+    while ((entry = readdir(stream)) != NULL)
+        if (segment_name_parse(entry->d_name, number, is_keep)) return true;
+    return false;
+}
+
+static DIR *folder_stream(int folder)
+{
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
+    if (stream == NULL && copy >= 0) close(copy);
+    return stream;
+}
+
+static void keep_remove(int folder, uint64_t number)
+{
+    char name[NAME_SIZE];
+    segment_name(name, number, ".keep");
+    (void)unlinkat(folder, name, 0); /* one too many does no harm */
+}
+
+/*
+ * Segment `number` is about to leave the folder: sees to it that its number stays on record, by a
+ * newer file or by a .keep.
+ */
+static int number_keep(const struct spool_directory *directory, int folder, uint64_t number)
+{
+    char name[NAME_SIZE];
+    uint64_t other = 0;
+    uint64_t newest = 0;
+    bool is_keep = false;
+
+    DIR *stream = folder_stream(folder);
+    if (stream == NULL) return -errno;
+    while (folder_next(stream, &other, &is_keep)) {
+        if (is_keep && other < number) keep_remove(folder, other);
+        if (other != number && other > newest) newest = other;
+    }
+    closedir(stream);
+    if (newest > number) return 0;
+    segment_name(name, number, ".keep");
+    int keep = openat(folder, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (keep < 0) return -errno;
+    close(keep);
+    return directory->is_synced ? result_of(fsync(folder)) : 0;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+/* `path` without slashes at its end, so that O_NOFOLLOW sees its last component. */
+static int path_set(struct spool_directory *directory, const char *path)
+{
+    uint64_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    if (size == 0) return -ENOENT;
+    if (size >= SPOOL_PATH_MAX) return -ENAMETOOLONG;
+    memcpy(directory->path, path, size);
+    directory->path[size] = '\0';
+    return 0;
+}
+
+static int path_append(struct spool_directory *directory, const char *name)
+{
+    uint64_t size = strlen(directory->path);
+    if (size + 1 + strlen(name) >= SPOOL_PATH_MAX) return -ENAMETOOLONG;
+    (void)snprintf(directory->path + size, SPOOL_PATH_MAX - size, "/%s", name);
+    return 0;
+}
+
+static void own_name(char *out, uint64_t size)
+{
+    (void)snprintf(out, size, "ringsink-%u", (unsigned)geteuid());
+}
+
+/* Others can write in `parent`: our own directory in it. Its descriptor or -errno. */
+static int own_open(struct spool_directory *directory, int parent)
+{
+    char name[32];
+    struct stat status;
+
+    own_name(name, sizeof(name));
+    if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST) return -errno;
+    int folder = folder_open(parent, name);
+    if (folder < 0) return folder;
+    int error = fstat(folder, &status) < 0 ? -errno : 0;
+    if (error == 0 && (status.st_mode & OTHERS_WRITE) != 0) error = -EPERM;
+    if (error == 0) error = path_append(directory, name);
+    if (error == 0) return folder;
+    close(folder);
+    return error;
+}
+
+/* The directory that is used for `directory->path`. Its descriptor or -errno. */
+static int top_open(struct spool_directory *directory)
+{
+    struct stat status;
+
+    if (mkdir(directory->path, 0700) < 0 && errno != EEXIST) return -errno;
+    int folder = open(directory->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) return -errno;
+    int used = -EPERM;
+    if (fstat(folder, &status) < 0)
+        used = -errno;
+    else if ((status.st_mode & OTHERS_WRITE) != 0)
+        used = own_open(directory, folder);
+    else if (status.st_uid == geteuid())
+        return folder;
+    close(folder);
+    return used;
+}
+
+/* An OFD lock, like flock's bound to the descriptor, but others can ask for it without taking it.
+ */
+static int lock_take(int folder)
+{
+    struct stat status;
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    int file = openat(folder, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (file < 0) return -errno;
+    int error = fstat(file, &status) < 0 ? -errno : 0;
+    if (error == 0 && (status.st_uid != geteuid() || !S_ISREG(status.st_mode))) error = -EPERM;
+    if (error == 0 && fcntl(file, F_OFD_SETLK, &lock) < 0)
+        error = errno == EACCES || errno == EAGAIN ? -EWOULDBLOCK : -errno;
+    if (error == 0) return file;
+    close(file);
+    return error;
+}
+
+int spool_directory_open(struct spool_directory *directory, const char *path)
+{
+    *directory = (struct spool_directory){.folder = -1, .lock = -1};
+    int error = path_set(directory, path);
+    if (error < 0) return error;
+    directory->folder = top_open(directory);
+    if (directory->folder < 0) return directory->folder;
+    directory->lock = lock_take(directory->folder);
+    if (directory->lock >= 0) return 0;
+    error = directory->lock;
+    spool_directory_close(directory);
+    return error;
+}
+
+/* It has a server's lock file, or at least one worker's folder. */
+static bool is_spool(int folder)
+{
+    struct stat status;
+    char name[FOLDER_SIZE];
+
+    if (fstatat(folder, "lock", &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode))
+        return true;
+    for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX; worker++) {
+        folder_name(name, worker);
+        if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode))
+            return true;
+    }
+    return false;
+}
+
+int spool_directory_open_to_read(struct spool_directory *directory, const char *path)
+{
+    char name[32];
+
+    *directory = (struct spool_directory){.folder = -1, .lock = -1};
+    int error = path_set(directory, path);
+    if (error < 0) return error;
+    int top = open(directory->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (top < 0) return -errno;
+    if (is_spool(top)) {
+        directory->folder = top;
+        return 0;
+    }
+    own_name(name, sizeof(name));
+    int own = folder_open(top, name);
+    close(top);
+    if (own < 0) return own == -EPERM ? own : -ENOENT;
+    error = is_spool(own) ? path_append(directory, name) : -ENOENT;
+    directory->folder = own;
+    if (error < 0) spool_directory_close(directory);
+    return error;
+}
+
+void spool_directory_close(struct spool_directory *directory)
+{
+    if (directory->folder >= 0) close(directory->folder);
+    if (directory->lock >= 0) close(directory->lock);
+    directory->folder = -1;
+    directory->lock = -1;
+}
+
+bool spool_directory_is_locked(const struct spool_directory *directory)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+    if (directory->lock >= 0) return true;
+    int file = openat(directory->folder, "lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) return false;
+    bool is_locked = fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+    close(file);
+    return is_locked;
+}
+
+bool spool_directory_is_volatile(const struct spool_directory *directory)
+{
+    struct statfs status;
+    if (fstatfs(directory->folder, &status) < 0) return false;
+    return status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC;
+}
+
+uint64_t spool_directory_free_bytes(const struct spool_directory *directory)
+{
+    struct statvfs status;
+    if (fstatvfs(directory->folder, &status) < 0) return 0;
+    return (uint64_t)status.f_bavail * status.f_frsize;
+}
+
+/* --- listing ---------------------------------------------------------------------------------- */
+
+struct file_list {
+    struct spool_file *files;
+    uint64_t count;
+    uint64_t capacity;
+};
+
+static struct spool_file *list_add(struct file_list *list)
+{
+    if (list->count == list->capacity) {
+        uint64_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+        struct spool_file *files = realloc(list->files, capacity * sizeof(*files));
+        if (files == NULL) return NULL;
+        list->files = files;
+        list->capacity = capacity;
+    }
+    struct spool_file *file = &list->files[list->count++];
+    memset(file, 0, sizeof(*file));
+    return file;
+}
+
+/* What the header page says, if name and header agree; else created_ns stays 0. */
+static void file_header_read(int folder, const char *name, struct spool_file *file)
+{
+    uint8_t page[SPOOL_SEGMENT_HEADER_SIZE];
+    struct spool_format_segment header;
+    struct spool_format_mark mark;
+
+    int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) return;
+    bool is_read = pread(descriptor, page, sizeof(page), 0) == (ssize_t)sizeof(page);
+    close(descriptor);
+    if (!is_read || !spool_format_get_segment(page, &header)) return;
+    if (header.number != file->number || header.worker != file->worker) return;
+    file->created_ns = header.created_ns;
+    if (spool_format_get_mark(page, SPOOL_MARK_OPENED, header.salt, &mark))
+        file->opened_ns = mark.time_ns;
+    file->is_sealed = spool_format_get_mark(page, SPOOL_MARK_SEALED, header.salt, &mark);
+}
+
+/* 0 or -ENOMEM. A file that vanishes meanwhile, or is no regular file, is left out. */
+static int list_folder(struct file_list *list, int folder, uint32_t worker)
+{
+    char name[NAME_SIZE];
+    struct stat status;
+    uint64_t number = 0;
+    bool is_keep = false;
+    int error = 0;
+
+    DIR *stream = folder_stream(folder);
+    if (stream == NULL) return -errno;
+    while (error == 0 && folder_next(stream, &number, &is_keep)) {
+        segment_name(name, number, is_keep ? ".keep" : ".seg");
+        if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) < 0) continue;
+        if (!S_ISREG(status.st_mode)) continue;
+        struct spool_file *file = list_add(list);
+        error = file == NULL ? -ENOMEM : 0;
+        if (error != 0) break;
+        file->number = number;
+        file->worker = worker;
+        file->is_empty = is_keep;
+        file->size = is_keep ? 0 : (uint64_t)status.st_size;
+        if (!is_keep) file_header_read(folder, name, file);
+    }
+    closedir(stream);
+    return error;
+}
+
+/* By worker, then number; a segment stands before the .keep of its number. */
+static int file_compare(const void *left, const void *right)
+{
+    const struct spool_file *a = left;
+    const struct spool_file *b = right;
+    if (a->worker != b->worker) return a->worker < b->worker ? -1 : 1;
+    if (a->number != b->number) return a->number < b->number ? -1 : 1;
+    return (int)a->is_empty - (int)b->is_empty;
+}
+
+/* A crash may leave both a segment and the .keep of its number: the segment is what counts. */
+static uint64_t list_unique(struct spool_file *files, uint64_t count)
+{
+    uint64_t kept = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        const struct spool_file *before = kept == 0 ? NULL : &files[kept - 1];
+        if (before != NULL && before->worker == files[i].worker &&
+            before->number == files[i].number)
+            continue;
+        files[kept++] = files[i];
+    }
+    return kept;
+}
+
+int64_t spool_directory_list(const struct spool_directory *directory, struct spool_file **files)
+{
+    struct file_list list = {0};
+    int error = 0;
+
+    for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX && error == 0; worker++) {
+        int folder = worker_folder_open(directory, worker);
+        if (folder < 0) {
+            error = errno == ENOENT || errno == ELOOP || errno == ENOTDIR ? 0 : -errno;
+            continue;
+        }
+        error = list_folder(&list, folder, worker);
+        close(folder);
+    }
+    if (error == 0 && list.files == NULL && list_add(&list) != NULL) list.count = 0;
+    if (error == 0 && list.files == NULL) error = -ENOMEM;
+    if (error != 0) {
+        free(list.files);
+        return error;
+    }
+    qsort(list.files, list.count, sizeof(*list.files), file_compare);
+    *files = list.files;
+    return (int64_t)list_unique(list.files, list.count);
+}
+
+/* --- making segments -------------------------------------------------------------------------- */
+
+/* Where the file system can't, populating the pages does it, or says that it can't be done. */
+static int file_allocate(int file, uint64_t size)
+{
+    int result;
+    do
+        result = fallocate(file, 0, 0, (off_t)size);
+    while (result < 0 && errno == EINTR);
+    return result < 0 && errno != EOPNOTSUPP ? -errno : 0;
+}
+
+/* Every page can be written without a fault from here on; what a fault would have been is an errno.
+ */
+static int pages_populate(const struct spool_directory *directory, uint8_t *base, uint64_t size)
+{
+    (void)madvise(base, size, MADV_RANDOM); /* pages of 4 KiB: a sync write-protects whole folios */
+    for (uint64_t done = 0; done < size;) {
+        uint64_t piece = size - done < POPULATE_PIECE ? size - done : POPULATE_PIECE;
+        if (madvise(base + done, piece, MADV_POPULATE_WRITE) == 0)
+            done += piece;
+        else if (errno == EFAULT) /* would be SIGBUS: no room for the page, or a dying disk */
+            return spool_directory_free_bytes(directory) < size ? -ENOSPC : -EIO;
+        else if (errno != EINTR && errno != EAGAIN)
+            return -errno;
+    }
+    return 0;
+}
+
+static int header_write(int file, struct spool_format_segment *header)
+{
+    uint8_t page[SPOOL_SEGMENT_HEADER_SIZE];
+
+    if (getrandom(&header->salt, sizeof(header->salt), 0) != (ssize_t)sizeof(header->salt))
+        return -EIO;
+    spool_format_put_segment(page, header);
+    ssize_t written = pwrite(file, page, sizeof(page), 0);
+    if (written < 0) return -errno;
+    return written == (ssize_t)sizeof(page) ? 0 : -ENOSPC;
+}
+
+static int file_sync(const struct spool_directory *directory, int file, int folder)
+{
+    if (!directory->is_synced) return 0;
+    if (fdatasync(file) < 0) return -errno;
+    return result_of(fsync(folder));
+}
+
+/*
+ * Turns the open, named `file` into a segment. Its header is written before anything else in it
+ * changes, so that whoever reads its earlier life can tell.
+ */
+static int segment_make(const struct spool_directory *directory, int file, int folder,
+                        struct spool_format_segment *header, struct spool_segment *segment)
+{
+    uint64_t size = header->capacity;
+    int error = header_write(file, header);
+    if (error == 0) error = result_of(ftruncate(file, (off_t)size));
+    if (error == 0) error = file_allocate(file, size);
+    if (error == 0) error = file_sync(directory, file, folder);
+    if (error < 0) return error;
+    uint8_t *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (base == MAP_FAILED) return -errno;
+    error = pages_populate(directory, base, size);
+    if (error < 0) {
+        munmap(base, size);
+        return error;
+    }
+    spool_segment_init(segment, base, file, header);
+    return 0;
+}
+
+static struct spool_format_segment header_of(uint32_t worker, uint64_t number, uint64_t size,
+                                             uint64_t now_ns)
+{
+    CHECK(number > 0);
+    CHECK(size >= SPOOL_SEGMENT_SIZE_MIN);
+    CHECK(size <= SPOOL_SEGMENT_SIZE_MAX);
+    CHECK(size % SPOOL_SEGMENT_HEADER_SIZE == 0);
+    return (struct spool_format_segment){
+        .worker = worker, .number = number, .capacity = size, .created_ns = now_ns};
+}
+
+int spool_directory_create(struct spool_directory *directory, struct spool_segment *segment,
+                           uint32_t worker, uint64_t number, uint64_t size, uint64_t now_ns)
+{
+    char name[NAME_SIZE];
+    struct spool_format_segment header = header_of(worker, number, size, now_ns);
+
+    int folder = worker_folder_make(directory, worker);
+    if (folder < 0) return folder;
+    segment_name(name, number, ".seg");
+    int file = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int error = file < 0 ? -errno : 0;
+    if (error == 0) {
+        error = segment_make(directory, file, folder, &header, segment);
+        if (error < 0) {
+            (void)unlinkat(folder, name, 0);
+            close(file);
+        }
+    }
+    close(folder);
+    return error;
+}
+
+/* Opens an old segment file that is ours, to be written over. */
+static int old_open(int folder, const char *name)
+{
+    struct stat status;
+    int file = openat(folder, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) return -errno;
+    int error = fstat(file, &status) < 0 ? -errno : 0;
+    if (error == 0 && (status.st_uid != geteuid() || !S_ISREG(status.st_mode))) error = -EPERM;
+    if (error == 0) return file;
+    close(file);
+    return error;
+}
+
+static int rename_new(int old_folder, const char *old_name, int new_folder, const char *new_name)
+{
+    if (renameat2(old_folder, old_name, new_folder, new_name, RENAME_NOREPLACE) == 0) return 0;
+    if (errno != EINVAL) return -errno;
+    if (faccessat(new_folder, new_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) return -EEXIST;
+    return result_of(renameat(old_folder, old_name, new_folder, new_name));
+}
+
+/* From the rename on the messages are gone: any failure then frees the file. */
+static int recycle_file(struct spool_directory *directory, int old_folder, int new_folder,
+                        uint64_t old_number, struct spool_format_segment *header,
+                        struct spool_segment *segment)
+{
+    char old_name[NAME_SIZE];
+    char new_name[NAME_SIZE];
+
+    segment_name(old_name, old_number, ".seg");
+    segment_name(new_name, header->number, ".seg");
+    int file = old_open(old_folder, old_name);
+    if (file < 0) return file;
+    int error = number_keep(directory, old_folder, old_number);
+    if (error == 0) error = rename_new(old_folder, old_name, new_folder, new_name);
+    if (error == 0) {
+        error = segment_make(directory, file, new_folder, header, segment);
+        if (error < 0) (void)unlinkat(new_folder, new_name, 0);
+    }
+    if (error < 0) close(file);
+    return error;
+}
+
+int spool_directory_recycle(struct spool_directory *directory, const struct spool_file *old,
+                            struct spool_segment *segment, uint32_t worker, uint64_t number,
+                            uint64_t size, uint64_t now_ns)
+{
+    struct spool_format_segment header = header_of(worker, number, size, now_ns);
+
+    if (old->is_empty) return -ENOENT;
+    int old_folder = worker_folder_open(directory, old->worker);
+    if (old_folder < 0) return -errno;
+    int new_folder = worker_folder_make(directory, worker);
+    int error = new_folder < 0 ? new_folder : 0;
+    if (error == 0) {
+        error = recycle_file(directory, old_folder, new_folder, old->number, &header, segment);
+        close(new_folder);
+    }
+    close(old_folder);
+    return error;
+}
+
+void spool_directory_release(struct spool_segment *segment)
+{
+    if (segment->base != NULL) munmap(segment->base, segment->capacity);
+    if (segment->file >= 0) close(segment->file);
+    segment->base = NULL;
+    segment->file = -1;
+}
+
+/* Removes a segment file whose number stays on record. */
+static int number_remove(const struct spool_directory *directory, uint32_t worker, uint64_t number)
+{
+    char name[NAME_SIZE];
+    int folder = worker_folder_open(directory, worker);
+    if (folder < 0) return -errno;
+    int error = number_keep(directory, folder, number);
+    segment_name(name, number, ".seg");
+    if (error == 0) error = result_of(unlinkat(folder, name, 0));
+    close(folder);
+    return error;
+}
+
+void spool_directory_withdraw(struct spool_directory *directory, struct spool_segment *segment)
+{
+    (void)number_remove(directory, segment->worker, segment->number);
+    spool_directory_release(segment);
+}
+
+int spool_directory_trim(struct spool_directory *directory, const struct spool_file *file)
+{
+    if (file->is_empty) return 0;
+    return number_remove(directory, file->worker, file->number);
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static int descriptor_map(int descriptor, const struct spool_file *file, const uint8_t **base,
+                          uint64_t *size)
+{
+    struct stat status;
+    struct spool_format_segment header;
+
+    if (fstat(descriptor, &status) < 0) return -errno;
+    if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size < SPOOL_SEGMENT_HEADER_SIZE)
+        return -EBADMSG;
+    *size = (uint64_t)status.st_size;
+    void *mapping = mmap(NULL, *size, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (mapping == MAP_FAILED) return -errno;
+    (void)madvise(mapping, *size, MADV_SEQUENTIAL);
+    *base = mapping;
+    int error = spool_format_get_segment(*base, &header) ? 0 : -EBADMSG;
+    if (error == 0 && (header.number != file->number || header.worker != file->worker))
+        error = -ENOENT;
+    if (error < 0) munmap(mapping, *size);
+    return error;
+}
+
+int spool_directory_map(const struct spool_directory *directory, const struct spool_file *file,
+                        const uint8_t **base, uint64_t *size)
+{
+    char name[NAME_SIZE];
+
+    if (file->is_empty) return -ENOENT;
+    int folder = worker_folder_open(directory, file->worker);
+    if (folder < 0) return -errno;
+    segment_name(name, file->number, ".seg");
+    int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int error = descriptor < 0 ? -errno : 0;
+    close(folder);
+    if (error < 0) return error;
+    error = descriptor_map(descriptor, file, base, size);
+    close(descriptor);
+    return error;
+}
+
+void spool_directory_unmap(const uint8_t *base, uint64_t size)
+{
+    munmap((void *)(uintptr_t)base, size);
+}
