@@ -12,7 +12,7 @@
 #include <sys/socket.h>
 
 #define NET_TEXT_MAX  80
-#define NET_ERROR_MAX 256
+#define NET_ERROR_MAX 512
 
 struct net_address {
     struct sockaddr_storage storage;

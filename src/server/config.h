@@ -1,0 +1,63 @@
+/*
+ * config -- the server's options as one checked struct.
+ *
+ * Owns:       nothing; texts point into argv or the environment.
+ * Errors:     a wrong value ends the program with exit status 2 and a line that says what to write.
+ */
+#pragma once
+
+#include "base/check.h"
+#include "ring/net.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONFIG_ADDRESSES_MAX 16
+#define CONFIG_THREADS_MAX   100
+#define CONFIG_HOSTNAME_MAX  255
+
+enum config_durability { CONFIG_DISCARD, CONFIG_PAGE };
+enum config_when_full { CONFIG_RECYCLE, CONFIG_REFUSE };
+
+struct config_listen {
+    struct net_address address;
+    bool is_default; /* nobody asked for it by name: that it can't be bound is a warning */
+};
+
+struct config {
+    struct config_listen listens[CONFIG_ADDRESSES_MAX];
+    uint32_t listen_count;
+    int durability; /* enum config_durability */
+    int when_full;  /* enum config_when_full; -1: not given */
+    int buffers;
+    int log_format;
+    uint64_t threads;
+    uint64_t max_connections;
+    uint64_t backlog;
+    uint64_t spool_size;   /* 0: from the free space, once the spool is open */
+    uint64_t segment_size; /* 0: from spool_size and threads */
+    uint64_t size_limit;   /* 0: from spool_size */
+    uint64_t max_recipients;
+    uint64_t idle_timeout_ns;
+    uint64_t stop_after;
+    uint64_t stop_sessions;
+    const char *hostname;
+    const char *spool;
+    const char *log_level;
+    const char *user;
+    char hostname_text[CONFIG_HOSTNAME_MAX + 1];
+    int cpus[CONFIG_THREADS_MAX]; /* where worker i is pinned */
+    bool is_ipv4_only;
+    bool is_ipv6_only;
+    bool is_port_shared;
+    bool has_counters_line;
+    bool is_quiet;
+    bool is_verbose;
+};
+
+/* Parses, checks, resolves; prints help or version and exits where these were asked for. */
+void config_load(struct config *config, int argc, char **argv);
+
+/* Fills in what depends on the spool's place: sizes. Exits with 2 if they contradict one another.
+ */
+void config_settle_sizes(struct config *config, uint64_t free_bytes, uint64_t used_bytes);

@@ -1,0 +1,728 @@
+/*
+ * States of a connection, by close_reason and what is in flight:
+ *
+ *   served (CLOSE_NONE) -> last replies leave -> receive cancelled -> socket closed -> slot given
+ * back
+ *
+ *   served -> closing          [close_for: QUIT, peer gone, idle, limit, drain]
+ *   closing -> ... -> gone     [closing_step: one step a call, from connection_flush()]
+ */
+#include "server/connection.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ring/net.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+/* How long a client may take to read its last replies. */
+#define CLOSE_GRACE_NS (10 * CLOCK_NS_PER_S)
+/* A step writes at most a reply that was pending and one more; a verdict may follow. */
+#define STEP_ROOM (2 * SMTP_REPLY_MAX)
+#define TRACE_MAX 600
+
+static_assert(sizeof(struct connection) <= 512, "an idle connection costs at most 512 bytes");
+static_assert(STEP_ROOM < CONNECTION_REPLY_BLOCK_SIZE, "an empty block has room for a step");
+
+struct hold_block {
+    struct queue_link link;
+    uint32_t offset; /* octets used up */
+    uint32_t size;
+    uint8_t data[];
+};
+
+#define HOLD_ROOM (CONNECTION_HOLD_BLOCK_SIZE - sizeof(struct hold_block))
+
+/* What the step loop stopped for. */
+enum stop { STOP_USED_UP, STOP_NO_ROOM, STOP_NO_SEGMENT, STOP_ENDED };
+
+static bool is_closing(const struct connection *connection)
+{
+    return connection->close_reason != CLOSE_NONE;
+}
+
+static struct ring_token token_of(struct connection_shared *shared, struct connection *connection,
+                                  enum ring_op op)
+{
+    return (struct ring_token){
+        .op = op,
+        .slot = slots_index(&shared->connections, connection),
+        .generation = connection->slot.generation,
+    };
+}
+
+/* ---- queues of the worker ---- */
+
+static void queue_flush(struct connection_shared *shared, struct connection *connection)
+{
+    if (connection->is_flush_queued) return;
+    connection->is_flush_queued = true;
+    queue_push(&shared->to_flush, &connection->flush_link);
+}
+
+static void queue_resume(struct connection_shared *shared, struct connection *connection)
+{
+    if (connection->is_resume_queued) return;
+    connection->is_resume_queued = true;
+    queue_push(&shared->to_resume, &connection->resume_link);
+}
+
+/* ---- blocks ---- */
+
+static uint32_t unsent(const struct connection *connection)
+{
+    return connection->replies.size - connection->replies_sent;
+}
+
+/* One block a connection at most, and as many blocks as connections: there always is one. */
+static void hold_reply_block(struct connection_shared *shared, struct connection *connection)
+{
+    if (connection->replies.data != NULL) return;
+    connection->replies = (struct smtp_replies){
+        .data = blocks_take(&shared->reply_blocks),
+        .capacity = CONNECTION_REPLY_BLOCK_SIZE,
+    };
+    connection->replies_sent = 0;
+    CHECK(connection->replies.data != NULL);
+}
+
+static void release_reply_block(struct connection_shared *shared, struct connection *connection)
+{
+    CHECK(!connection->is_sending);
+    if (connection->replies.data == NULL) return;
+    blocks_give_back(&shared->reply_blocks, connection->replies.data);
+    connection->replies = (struct smtp_replies){0};
+    connection->replies_sent = 0;
+}
+
+static void lend_stash(struct connection_shared *shared, struct connection *connection)
+{
+    uint8_t *stash = blocks_take(&shared->stashes);
+    CHECK(stash != NULL); /* as many as connections */
+    smtp_session_lend_stash(&connection->session, stash);
+}
+
+static void reclaim_stash(struct connection_shared *shared, struct connection *connection)
+{
+    uint8_t *stash = smtp_session_reclaim_stash(&connection->session);
+    if (stash != NULL) blocks_give_back(&shared->stashes, stash);
+}
+
+static struct hold_block *held_front(const struct connection *connection)
+{
+    return QUEUE_OWNER(connection->held.head, struct hold_block, link);
+}
+
+static void drop_held_front(struct connection_shared *shared, struct connection *connection)
+{
+    struct hold_block *block = held_front(connection);
+    CHECK(connection->held_bytes >= block->size);
+    connection->held_bytes -= block->size;
+    (void)queue_pop(&connection->held);
+    blocks_give_back(&shared->holds, block);
+}
+
+static void drop_held(struct connection_shared *shared, struct connection *connection)
+{
+    while (!queue_is_empty(&connection->held))
+        drop_held_front(shared, connection);
+}
+
+/* Copies all of `data` behind what is held; false if the bound or the pool is reached. */
+static bool hold_data(struct connection_shared *shared, struct connection *connection,
+                      struct bytes *data)
+{
+    if (connection->held_bytes + data->size > shared->held_bytes_max) return false;
+    while (data->size > 0) {
+        struct hold_block *block = blocks_take(&shared->holds);
+        if (block == NULL) return false;
+        struct bytes part = bytes_take(data, data->size < HOLD_ROOM ? data->size : HOLD_ROOM);
+        block->offset = 0;
+        block->size = (uint32_t)part.size;
+        memcpy(block->data, part.data, part.size);
+        connection->held_bytes += block->size;
+        queue_push(&connection->held, &block->link);
+    }
+    return true;
+}
+
+/* ---- operations ---- */
+
+static void arm_receive(struct connection_shared *shared, struct connection *connection,
+                        bool poll_first)
+{
+    CHECK(!connection->is_receiving);
+    connection->is_receiving = true;
+    connection->operation_count++;
+    ring_receive(shared->ring, connection->socket, token_of(shared, connection, RING_OP_RECEIVE),
+                 poll_first);
+}
+
+static void cancel_operation(struct connection_shared *shared, struct connection *connection,
+                             enum ring_op op)
+{
+    connection->operation_count++;
+    ring_cancel(shared->ring, token_of(shared, connection, op),
+                token_of(shared, connection, RING_OP_CANCEL));
+}
+
+static void cancel_receive(struct connection_shared *shared, struct connection *connection)
+{
+    if (!connection->is_receiving || connection->is_cancelling) return;
+    connection->is_cancelling = true;
+    cancel_operation(shared, connection, RING_OP_RECEIVE);
+}
+
+static void send_replies(struct connection_shared *shared, struct connection *connection)
+{
+    CHECK(!connection->is_sending);
+    CHECK(unsent(connection) > 0);
+    connection->is_sending = true;
+    connection->operation_count++;
+    ring_send(shared->ring, connection->socket,
+              bytes_make(connection->replies.data + connection->replies_sent, unsent(connection)),
+              token_of(shared, connection, RING_OP_SEND));
+}
+
+/* ---- the end of a connection ---- */
+
+static void drop_message(struct connection_shared *shared, struct connection *connection)
+{
+    if (connection->message.state != SPOOL_MESSAGE_NONE)
+        spool_message_abandon(shared->writer, &connection->message);
+    spool_envelope_drop(&connection->envelope);
+    connection->slice = (struct bytes){0};
+    connection->waiting_for = CONNECTION_WAITS_FOR_INPUT;
+}
+
+static void close_for(struct connection_shared *shared, struct connection *connection,
+                      enum close_reason reason, bool is_forced)
+{
+    connection->is_forced |= is_forced;
+    queue_flush(shared, connection);
+    if (is_closing(connection)) return;
+    connection->close_reason = (uint8_t)reason;
+    if (smtp_session_has_transaction(&connection->session))
+        counter_add(&shared->counters->aborted, 1);
+    drop_message(shared, connection);
+    drop_held(shared, connection);
+    wheel_arm(shared->wheel, &connection->timer, shared->now_ns + CLOSE_GRACE_NS);
+}
+
+static void give_slot_back(struct connection_shared *shared, struct connection *connection)
+{
+    CHECK(connection->operation_count == 0);
+    CHECK(!connection->is_flush_queued);
+    counter_add(&shared->counters->closed, 1);
+    counter_add(&shared->counters->close_reasons[connection->close_reason], 1);
+    if (log_is_on(LOG_LEVEL_DEBUG))
+        log_debug("%.*s closed: %s", (int)connection->peer_size, connection->peer,
+                  close_reason_sentence(connection->close_reason));
+    if (connection->session.stash != NULL)
+        blocks_give_back(&shared->stashes, connection->session.stash);
+    wheel_disarm(shared->wheel, &connection->timer);
+    atomic_fetch_sub_explicit(shared->open_count, 1, memory_order_relaxed);
+    slots_give_back(&shared->connections, connection);
+}
+
+/* One step towards the end; each waits for the completion of the one before. */
+static void closing_step(struct connection_shared *shared, struct connection *connection)
+{
+    if (connection->is_sending) {
+        if (connection->is_forced && !connection->is_send_cancelled) {
+            connection->is_send_cancelled = true;
+            cancel_operation(shared, connection, RING_OP_SEND);
+        }
+        return;
+    }
+    if (unsent(connection) > 0 && !connection->is_forced) {
+        send_replies(shared, connection);
+        return;
+    }
+    release_reply_block(shared, connection);
+    if (connection->is_receiving) {
+        cancel_receive(shared, connection);
+        return;
+    }
+    if (!connection->is_closing_socket) {
+        connection->is_closing_socket = true;
+        connection->operation_count++;
+        ring_close_socket(shared->ring, connection->socket,
+                          token_of(shared, connection, RING_OP_CLOSE));
+        return;
+    }
+    if (connection->operation_count > 0) return;
+    /* While one of the worker's queues names it, it stays; its turn there leads back here. */
+    if (connection->is_resume_queued || connection->is_starved_queued) return;
+    give_slot_back(shared, connection);
+}
+
+/* Ends the dialogue with a 421, if there still is room for it. */
+static void dismiss(struct connection_shared *shared, struct connection *connection,
+                    enum smtp_reply reply, enum close_reason reason)
+{
+    hold_reply_block(shared, connection);
+    bool has_room = smtp_replies_have_room(&connection->replies, SMTP_REPLY_MAX);
+    bool had_transaction = smtp_session_has_transaction(&connection->session);
+    if (has_room) smtp_session_dismiss(&connection->session, &connection->replies, reply);
+    if (had_transaction && has_room) counter_add(&shared->counters->aborted, 1);
+    close_for(shared, connection, reason, !has_room);
+}
+
+/* ---- what the dialogue asks for ---- */
+
+static struct bytes peer_of(struct connection *connection)
+{
+    struct net_address address;
+    char text[NET_TEXT_MAX];
+    if (connection->peer_size == 0 && net_peer(connection->socket, &address)) {
+        size_t size = strlen(net_format(text, &address));
+        CHECK(size <= sizeof connection->peer);
+        memcpy(connection->peer, text, size);
+        connection->peer_size = (uint8_t)size;
+    }
+    return bytes_make(connection->peer, connection->peer_size);
+}
+
+static bool put_parameters(struct connection *connection, enum spool_item item,
+                           struct bytes parameters)
+{
+    return parameters.size == 0 || spool_envelope_put(&connection->envelope, item, parameters);
+}
+
+static void take_sender(struct connection_shared *shared, struct connection *connection,
+                        const struct smtp_detail *detail)
+{
+    struct spool_envelope *envelope = &connection->envelope;
+    const struct smtp_session *session = &connection->session;
+    connection->recipient_count = 0;
+    if (atomic_load_explicit(shared->is_spool_full, memory_order_relaxed) &&
+        spool_writer_wants_segment(shared->writer)) {
+        counter_add(&shared->counters->refused_space, 1);
+        smtp_session_refuse(&connection->session, SMTP_NO_SPACE);
+        return;
+    }
+    if (spool_envelope_put(envelope, SPOOL_ITEM_PEER, peer_of(connection)) &&
+        spool_envelope_put(envelope, SPOOL_ITEM_PROTOCOL,
+                           session->is_extended ? BYTES("ESMTP") : BYTES("SMTP")) &&
+        spool_envelope_put(envelope, SPOOL_ITEM_HELO, session->helo) &&
+        spool_envelope_put(envelope, SPOOL_ITEM_SENDER, detail->path) &&
+        put_parameters(connection, SPOOL_ITEM_SENDER_PARAMETERS, detail->parameters))
+        return;
+    spool_envelope_drop(envelope);
+    counter_add(&shared->counters->refused_memory, 1);
+    smtp_session_refuse(&connection->session, SMTP_NO_MEMORY);
+}
+
+static void take_recipient(struct connection_shared *shared, struct connection *connection,
+                           const struct smtp_detail *detail)
+{
+    if (spool_envelope_put(&connection->envelope, SPOOL_ITEM_RECIPIENT, detail->path) &&
+        put_parameters(connection, SPOOL_ITEM_RECIPIENT_PARAMETERS, detail->parameters)) {
+        connection->recipient_count++;
+        return;
+    }
+    counter_add(&shared->counters->refused_memory, 1);
+    smtp_session_refuse(&connection->session, SMTP_NO_MEMORY);
+}
+
+/* No segment, and none will come until space returns: the message fails instead of waiting. */
+static bool fail_if_full(struct connection_shared *shared, struct connection *connection)
+{
+    if (!atomic_load_explicit(shared->is_spool_full, memory_order_relaxed)) return false;
+    if (connection->message.state == SPOOL_MESSAGE_OPEN)
+        spool_message_fail(shared->writer, &connection->message);
+    connection->message.state = SPOOL_MESSAGE_FAILED;
+    return true;
+}
+
+/* The message's first record, with the envelope. False: it waits for a segment. */
+static bool begin_message(struct connection_shared *shared, struct connection *connection)
+{
+    if (connection->message.state != SPOOL_MESSAGE_NONE) return true;
+    if (spool_message_begin(shared->writer, &connection->message, &connection->envelope,
+                            shared->realtime_ns) == SPOOL_NEEDS_SEGMENT)
+        return fail_if_full(shared, connection);
+    spool_envelope_drop(&connection->envelope);
+    return true;
+}
+
+/* Appends what is left of the slice. False: it waits for a segment. */
+static bool append_slice(struct connection_shared *shared, struct connection *connection)
+{
+    connection->waiting_for = CONNECTION_WAITS_FOR_APPEND;
+    if (!begin_message(shared, connection)) return false;
+    if (connection->message.state == SPOOL_MESSAGE_OPEN &&
+        spool_message_append(shared->writer, &connection->message, &connection->slice,
+                             shared->realtime_ns) == SPOOL_NEEDS_SEGMENT &&
+        !fail_if_full(shared, connection))
+        return false;
+    connection->slice = (struct bytes){0};
+    connection->waiting_for = CONNECTION_WAITS_FOR_INPUT;
+    return true;
+}
+
+static void count_message(struct connection_shared *shared, const struct connection *connection,
+                          uint64_t size)
+{
+    counter_add(&shared->counters->messages, 1);
+    counter_add(&shared->counters->recipients, connection->recipient_count);
+    counter_add(&shared->counters->content_bytes, size);
+    if (shared->messages_left != NULL)
+        atomic_fetch_sub_explicit(shared->messages_left, 1, memory_order_relaxed);
+}
+
+static void refuse_message(struct connection_shared *shared, struct connection *connection)
+{
+    bool is_full = atomic_load_explicit(shared->is_spool_full, memory_order_relaxed);
+    counter_add(is_full ? &shared->counters->refused_space : &shared->counters->failed, 1);
+    drop_message(shared, connection);
+    smtp_session_verdict(&connection->session, &connection->replies,
+                         is_full ? SMTP_NO_SPACE : SMTP_STORE_FAILED, (struct bytes){0});
+}
+
+/* Commits and answers. False: it waits for a segment. */
+static bool commit_message(struct connection_shared *shared, struct connection *connection)
+{
+    connection->waiting_for = CONNECTION_WAITS_FOR_COMMIT;
+    if (!begin_message(shared, connection)) return false;
+    struct spool_id id;
+    uint64_t size = connection->message.size;
+    if (connection->message.state == SPOOL_MESSAGE_OPEN &&
+        spool_message_commit(shared->writer, &connection->message, shared->realtime_ns, &id) ==
+            SPOOL_NEEDS_SEGMENT &&
+        !fail_if_full(shared, connection))
+        return false;
+    connection->waiting_for = CONNECTION_WAITS_FOR_INPUT;
+    if (connection->message.state == SPOOL_MESSAGE_FAILED) {
+        refuse_message(shared, connection);
+        return true;
+    }
+    uint8_t text[SPOOL_ID_TEXT_MAX];
+    uint32_t text_size = spool_id_put(text, &id);
+    count_message(shared, connection, size);
+    smtp_session_verdict(&connection->session, &connection->replies, SMTP_STORED,
+                         bytes_make(text, text_size));
+    return true;
+}
+
+static bool take_up_where_stopped(struct connection_shared *shared, struct connection *connection)
+{
+    switch ((enum connection_wait)connection->waiting_for) {
+    case CONNECTION_WAITS_FOR_INPUT:
+        return true;
+    case CONNECTION_WAITS_FOR_APPEND:
+        return append_slice(shared, connection);
+    case CONNECTION_WAITS_FOR_COMMIT:
+        return commit_message(shared, connection);
+    }
+    CHECK(!"a wait that does not exist");
+    return false;
+}
+
+static enum close_reason hang_up_reason(const struct smtp_session *session)
+{
+    switch ((enum smtp_hang_up)session->hang_up_reason) {
+    case SMTP_HANG_UP_QUIT:
+        return CLOSE_QUIT;
+    case SMTP_HANG_UP_TOO_MANY_BAD:
+        return CLOSE_TOO_MANY_BAD;
+    case SMTP_HANG_UP_WRONG_PROTOCOL:
+        return CLOSE_WRONG_PROTOCOL;
+    }
+    CHECK(!"a reason that does not exist");
+    return CLOSE_QUIT;
+}
+
+/* -v: one escaped line for what was taken and one for what was answered. */
+static void trace(struct connection *connection, const char *who, struct bytes text)
+{
+    char line[TRACE_MAX];
+    while (text.size > 0 && (text.data[text.size - 1] == '\n' || text.data[text.size - 1] == '\r'))
+        text.size--;
+    if (text.size == 0) return;
+    bytes_escape(text, line, sizeof line);
+    struct bytes peer = peer_of(connection);
+    log_info("%.*s %s %s", (int)peer.size, (const char *)peer.data, who, line);
+}
+
+static enum smtp_event step(struct connection_shared *shared, struct connection *connection,
+                            struct bytes *input, struct smtp_detail *detail)
+{
+    if (!shared->is_verbose)
+        return smtp_session_step(&connection->session, input, &connection->replies, detail);
+    struct bytes before = *input;
+    uint32_t replies_before = connection->replies.size;
+    bool is_content = connection->session.state == SMTP_IN_DATA;
+    enum smtp_event event =
+        smtp_session_step(&connection->session, input, &connection->replies, detail);
+    if (!is_content) trace(connection, "C:", bytes_take(&before, before.size - input->size));
+    trace(connection, "S:",
+          bytes_make(connection->replies.data + replies_before,
+                     connection->replies.size - replies_before));
+    return event;
+}
+
+/*
+ * The only loop where network, dialogue and store meet. `input` shrinks by what was taken; a slice
+ * of it that the spool can't take yet waits in connection->slice.
+ */
+static enum stop advance(struct connection_shared *shared, struct connection *connection,
+                         struct bytes *input)
+{
+    struct smtp_detail detail;
+
+    hold_reply_block(shared, connection);
+    if (!take_up_where_stopped(shared, connection)) return STOP_NO_SEGMENT;
+    for (;;) {
+        if (!smtp_replies_have_room(&connection->replies, STEP_ROOM)) return STOP_NO_ROOM;
+        switch (step(shared, connection, input, &detail)) {
+        case SMTP_WANT_INPUT:
+            CHECK(input->size == 0);
+            return STOP_USED_UP;
+        case SMTP_WANT_STASH:
+            lend_stash(shared, connection);
+            break;
+        case SMTP_WANT_FLUSH:
+            return STOP_NO_ROOM;
+        case SMTP_SENDER:
+            take_sender(shared, connection, &detail);
+            break;
+        case SMTP_RECIPIENT:
+            take_recipient(shared, connection, &detail);
+            break;
+        case SMTP_DATA_BEGINS: /* the first slice or the verdict begins the message */
+            break;
+        case SMTP_BODY: /* a view into input: no octet has moved yet */
+            connection->slice = detail.body;
+            if (!append_slice(shared, connection)) return STOP_NO_SEGMENT;
+            break;
+        case SMTP_WANT_VERDICT:
+            if (!commit_message(shared, connection)) return STOP_NO_SEGMENT;
+            break;
+        case SMTP_ABANDONED:
+            counter_add(&shared->counters->aborted, 1);
+            drop_message(shared, connection);
+            break;
+        case SMTP_HANG_UP:
+            close_for(shared, connection, hang_up_reason(&connection->session), false);
+            return STOP_ENDED;
+        }
+    }
+}
+
+/* The peer said all it will: what it began is dropped, what it is owed is sent. */
+static void end_of_input(struct connection_shared *shared, struct connection *connection)
+{
+    bool is_mid_transaction = smtp_session_has_transaction(&connection->session);
+    close_for(shared, connection, is_mid_transaction ? CLOSE_PEER_GONE : CLOSE_PEER_CLOSED, false);
+}
+
+/* Puts what can't be taken now aside, and stops receiving. */
+static void pause_input(struct connection_shared *shared, struct connection *connection,
+                        struct bytes *rest)
+{
+    if (queue_is_empty(&connection->held)) counter_add(&shared->counters->input_pauses, 1);
+    if (!hold_data(shared, connection, rest)) {
+        rest->size = 0;
+        close_for(shared, connection, CLOSE_HELD_TOO_MUCH, true);
+        return;
+    }
+    cancel_receive(shared, connection);
+}
+
+/* ---- what the worker calls ---- */
+
+void connection_open(struct connection_shared *shared, struct connection *connection, int socket)
+{
+    connection->socket = socket;
+    connection->last_active_ns = shared->now_ns;
+    smtp_session_init(&connection->session, shared->smtp);
+    spool_envelope_init(&connection->envelope, &shared->envelopes);
+    counter_add(&shared->counters->accepted, 1);
+    wheel_arm(shared->wheel, &connection->timer, shared->now_ns + shared->idle_timeout_ns);
+    hold_reply_block(shared, connection);
+    smtp_session_greet(&connection->session, &connection->replies);
+    if (shared->is_verbose)
+        trace(connection, "S:", bytes_make(connection->replies.data, connection->replies.size));
+    queue_flush(shared, connection);
+    arm_receive(shared, connection, true);
+}
+
+enum connection_outcome connection_receive(struct connection_shared *shared,
+                                           struct connection *connection, struct bytes *data)
+{
+    if (is_closing(connection)) return CONNECTION_TOOK_ALL;
+    connection->last_active_ns = shared->now_ns;
+    queue_flush(shared, connection);
+    if (!queue_is_empty(&connection->held)) {
+        pause_input(shared, connection, data);
+        return CONNECTION_TOOK_ALL;
+    }
+    switch (advance(shared, connection, data)) {
+    case STOP_USED_UP:
+        reclaim_stash(shared, connection);
+        return CONNECTION_TOOK_ALL;
+    case STOP_NO_ROOM:
+        pause_input(shared, connection, data);
+        return CONNECTION_TOOK_ALL;
+    case STOP_NO_SEGMENT:
+        return CONNECTION_STALLED;
+    case STOP_ENDED:
+        return CONNECTION_TOOK_ALL;
+    }
+    CHECK(!"a stop that does not exist");
+    return CONNECTION_TOOK_ALL;
+}
+
+static bool is_normal_end(int32_t result)
+{
+    return result > 0 || result == -ECANCELED || result == -EINTR || result == -EAGAIN;
+}
+
+void connection_receive_ended(struct connection_shared *shared, struct connection *connection,
+                              int32_t result)
+{
+    CHECK(connection->is_receiving);
+    connection->is_receiving = false;
+    connection->is_cancelling = false;
+    connection->operation_count--;
+    queue_flush(shared, connection);
+    if (is_closing(connection)) return;
+    if (result == 0) {
+        connection->has_peer_closed = true;
+        if (queue_is_empty(&connection->held)) end_of_input(shared, connection);
+    } else if (result == -ENOBUFS) {
+        counter_add(&shared->counters->no_buffers, 1);
+        connection->is_starved_queued = true;
+        queue_push(&shared->starved, &connection->starved_link);
+    } else if (is_normal_end(result)) {
+        if (queue_is_empty(&connection->held)) arm_receive(shared, connection, false);
+    } else {
+        bool is_reset = result == -ECONNRESET || result == -EPIPE || result == -ETIMEDOUT;
+        close_for(shared, connection, is_reset ? CLOSE_PEER_GONE : CLOSE_RECEIVE_FAILED, true);
+    }
+}
+
+static void send_completed(struct connection_shared *shared, struct connection *connection,
+                           int32_t result)
+{
+    CHECK(connection->is_sending);
+    connection->is_sending = false;
+    queue_flush(shared, connection);
+    if (result <= 0) {
+        close_for(shared, connection,
+                  result == -EPIPE || result == -ECONNRESET ? CLOSE_PEER_GONE : CLOSE_SEND_FAILED,
+                  true);
+        return;
+    }
+    CHECK((uint32_t)result <= unsent(connection));
+    connection->replies_sent += (uint32_t)result;
+    connection->last_active_ns = shared->now_ns;
+    if (unsent(connection) > 0) {
+        counter_add(&shared->counters->short_sends, 1);
+        return;
+    }
+    release_reply_block(shared, connection);
+    if (!queue_is_empty(&connection->held)) queue_resume(shared, connection);
+}
+
+void connection_completed(struct connection_shared *shared, struct connection *connection,
+                          enum ring_op op, int32_t result)
+{
+    CHECK(connection->operation_count > 0);
+    connection->operation_count--;
+    if (op == RING_OP_SEND)
+        send_completed(shared, connection, result);
+    else
+        queue_flush(shared, connection); /* a cancel or the close: the next step may come */
+}
+
+enum connection_outcome connection_resume(struct connection_shared *shared,
+                                          struct connection *connection)
+{
+    connection->is_resume_queued = false;
+    queue_flush(shared, connection);
+    while (!is_closing(connection) && !queue_is_empty(&connection->held)) {
+        struct hold_block *block = held_front(connection);
+        struct bytes input = bytes_make(block->data + block->offset, block->size - block->offset);
+        enum stop stop = advance(shared, connection, &input);
+        if (stop == STOP_ENDED) break; /* closing dropped what was held */
+        block->offset = block->size - (uint32_t)input.size;
+        if (stop == STOP_NO_SEGMENT) {
+            queue_resume(shared, connection);
+            return CONNECTION_STALLED;
+        }
+        if (stop == STOP_NO_ROOM) return CONNECTION_TOOK_ALL;
+        drop_held_front(shared, connection);
+    }
+    if (is_closing(connection)) return CONNECTION_TOOK_ALL;
+    reclaim_stash(shared, connection);
+    if (connection->has_peer_closed)
+        end_of_input(shared, connection);
+    else if (!connection->is_receiving && !connection->is_starved_queued)
+        arm_receive(shared, connection, false);
+    return CONNECTION_TOOK_ALL;
+}
+
+static bool may_be_dismissed(const struct connection *connection)
+{
+    return !smtp_session_has_transaction(&connection->session) &&
+           queue_is_empty(&connection->held) &&
+           connection->waiting_for == CONNECTION_WAITS_FOR_INPUT;
+}
+
+void connection_flush(struct connection_shared *shared, struct connection *connection)
+{
+    /* Still marked as queued, so that a dismissal does not queue it again. */
+    if (shared->is_draining) connection_drain(shared, connection);
+    connection->is_flush_queued = false;
+    if (is_closing(connection)) {
+        closing_step(shared, connection);
+        return;
+    }
+    if (connection->is_sending) return;
+    if (unsent(connection) > 0)
+        send_replies(shared, connection);
+    else
+        release_reply_block(shared, connection);
+}
+
+void connection_feed(struct connection_shared *shared, struct connection *connection)
+{
+    connection->is_starved_queued = false;
+    queue_flush(shared, connection);
+    if (is_closing(connection) || !queue_is_empty(&connection->held)) return;
+    arm_receive(shared, connection, false);
+}
+
+void connection_timer(struct connection_shared *shared, struct connection *connection)
+{
+    if (is_closing(connection)) {
+        close_for(shared, connection, connection->close_reason, true);
+        return;
+    }
+    /* It waits for us, not we for it. */
+    if (connection->waiting_for != CONNECTION_WAITS_FOR_INPUT)
+        connection->last_active_ns = shared->now_ns;
+    uint64_t due_ns = connection->last_active_ns + shared->idle_timeout_ns;
+    if (due_ns > shared->now_ns) {
+        wheel_arm(shared->wheel, &connection->timer, due_ns);
+        return;
+    }
+    dismiss(shared, connection, SMTP_REPLY_IDLE_TOO_LONG, CLOSE_IDLE);
+}
+
+void connection_drain(struct connection_shared *shared, struct connection *connection)
+{
+    if (is_closing(connection) || !may_be_dismissed(connection)) return;
+    dismiss(shared, connection, SMTP_REPLY_SHUTTING_DOWN, CLOSE_SHUTDOWN);
+}
+
+void connection_abort(struct connection_shared *shared, struct connection *connection,
+                      enum close_reason reason)
+{
+    close_for(shared, connection, reason, true);
+}

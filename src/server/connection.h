@@ -1,0 +1,134 @@
+/*
+ * connection -- one client's transport: where ring, dialogue and spool meet.
+ *
+ * Owns:       its socket, its blocks of replies, stash, held input and envelope.
+ * Borrows:    received data during connection_receive(); all of struct connection_shared.
+ * Errors:     none: every end of a connection is a close_reason.
+ * Bounds:     one block of replies, one stash, one buffer ring's worth of held input.
+ * Invariants: (1) at most one send is in flight. (2) The slot is given back only when no operation
+ * of it is in flight. (3) No input is taken while replies have no room. Thread:     one worker's.
+ */
+#pragma once
+
+#include "base/blocks.h"
+#include "base/bytes.h"
+#include "base/queue.h"
+#include "base/slots.h"
+#include "base/wheel.h"
+#include "ring/ring.h"
+#include "server/counters.h"
+#include "smtp/smtp_session.h"
+#include "spool/spool_writer.h"
+
+#define CONNECTION_REPLY_BLOCK_SIZE 8192
+#define CONNECTION_HOLD_BLOCK_SIZE  65536
+/* "[" 45 octets of IPv6 address "]:65535" */
+#define CONNECTION_PEER_MAX 56
+
+/* What all connections of one worker use. */
+struct connection_shared {
+    struct ring *ring;
+    struct spool_writer *writer;
+    struct wheel *wheel;
+    struct counters *counters;
+    const struct smtp_config *smtp;
+    struct slots connections;
+    struct blocks reply_blocks;
+    struct blocks stashes;
+    struct blocks envelopes;
+    struct blocks holds;
+    struct queue to_flush;  /* have replies to send at the end of the batch       */
+    struct queue to_resume; /* have held input and room for replies               */
+    struct queue starved;   /* the buffers ran out on them: receive is to be armed */
+    uint64_t now_ns;
+    uint64_t realtime_ns;
+    uint64_t idle_timeout_ns;
+    uint64_t held_bytes_max;           /* of one connection */
+    _Atomic uint32_t *open_count;      /* process-wide */
+    _Atomic uint64_t *messages_left;   /* -M: counts down; NULL: no limit */
+    const _Atomic bool *is_spool_full; /* refuse: no segment will come until space returns */
+    bool is_draining;
+    bool is_verbose;
+};
+
+struct connection {
+    struct slot slot;
+    int socket;
+    struct queue_link flush_link;
+    struct queue_link resume_link;
+    struct queue_link starved_link;
+    struct wheel_timer timer;
+    uint64_t last_active_ns;
+    struct smtp_replies replies; /* data NULL: no block held */
+    uint32_t replies_sent;
+    uint32_t held_bytes;
+    struct queue held; /* blocks of input that came while none was taken */
+    struct smtp_session session;
+    struct spool_message message;
+    struct spool_envelope envelope;
+    struct bytes slice; /* of the body, still to be appended: the spool lacked a segment */
+    uint32_t recipient_count;
+    uint16_t operation_count; /* in flight */
+    uint8_t close_reason;     /* enum close_reason; CLOSE_NONE while it is served */
+    uint8_t waiting_for;      /* enum connection_wait */
+    bool is_receiving;        /* a multishot receive is in flight */
+    bool is_sending;
+    bool is_flush_queued;
+    bool is_resume_queued;
+    bool is_starved_queued;
+    bool is_cancelling; /* the receive's cancel was submitted */
+    bool is_closing_socket;
+    bool is_forced;       /* replies that are left are not sent any more */
+    bool has_peer_closed; /* end of input seen, possibly behind held input */
+    bool is_send_cancelled;
+    uint8_t peer_size; /* octets of `peer`; 0: not looked up yet */
+    char peer[CONNECTION_PEER_MAX];
+};
+
+/* What the step loop stopped at and takes up again. */
+enum connection_wait {
+    CONNECTION_WAITS_FOR_INPUT,
+    CONNECTION_WAITS_FOR_APPEND, /* a segment, to append the rest of `slice`  */
+    CONNECTION_WAITS_FOR_COMMIT, /* a segment, to commit                      */
+};
+
+enum connection_outcome {
+    CONNECTION_TOOK_ALL, /* the data was used, held or dropped: the buffer may go back */
+    CONNECTION_STALLED,  /* the spool needs a segment: call again with what is left    */
+};
+
+/* Takes the accepted socket: greets, arms the receive. */
+void connection_open(struct connection_shared *shared, struct connection *connection, int socket);
+
+/* Data that was received, in order. `data` shrinks by what was taken. */
+MUST_USE enum connection_outcome connection_receive(struct connection_shared *shared,
+                                                    struct connection *connection,
+                                                    struct bytes *data);
+
+/* The receive ended: 0 (the peer closed) or -errno. Comes after all data before it. */
+void connection_receive_ended(struct connection_shared *shared, struct connection *connection,
+                              int32_t result);
+
+/* A send, cancel or close of this connection completed. May give the slot back. */
+void connection_completed(struct connection_shared *shared, struct connection *connection,
+                          enum ring_op op, int32_t result);
+
+/* Takes up held input again. */
+MUST_USE enum connection_outcome connection_resume(struct connection_shared *shared,
+                                                   struct connection *connection);
+
+/* Sends what replies there are, or goes on closing. */
+void connection_flush(struct connection_shared *shared, struct connection *connection);
+
+/* Arms the receive after the buffers had run out. */
+void connection_feed(struct connection_shared *shared, struct connection *connection);
+
+/* Its timer fired: 421 and close if it was idle too long; cut off if it does not even take that. */
+void connection_timer(struct connection_shared *shared, struct connection *connection);
+
+/* The server drains: 421 to an idle session, others may finish their message. */
+void connection_drain(struct connection_shared *shared, struct connection *connection);
+
+/* Closes without sending anything more. */
+void connection_abort(struct connection_shared *shared, struct connection *connection,
+                      enum close_reason reason);

@@ -1,0 +1,77 @@
+/*
+ * counters -- what one worker counts, and every way a connection ends.
+ *
+ * Thread:     one worker adds, any thread reads: relaxed loads and stores, never a locked
+ * instruction.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* name, is an error, sentence: the list is the enum, the counters and the log lines. */
+#define CLOSE_REASONS(X)                                                                           \
+    X(QUIT, false, "client sent QUIT")                                                             \
+    X(PEER_CLOSED, false, "client closed between transactions")                                    \
+    X(PEER_GONE, true, "client closed or reset in mid-transaction")                                \
+    X(IDLE, true, "client was silent past the idle timeout")                                       \
+    X(TOO_MANY_BAD, true, "client sent too many bad commands")                                     \
+    X(WRONG_PROTOCOL, true, "client does not speak SMTP")                                          \
+    X(HELD_TOO_MUCH, true, "client pipelined more than may be held while it reads no replies")     \
+    X(SEND_FAILED, true, "a reply could not be sent")                                              \
+    X(RECEIVE_FAILED, true, "receiving failed")                                                    \
+    X(SHUTDOWN, false, "server is draining")
+
+enum close_reason {
+    CLOSE_NONE,
+#define CLOSE_REASON_ENUM(name, is_error, sentence) CLOSE_##name,
+    CLOSE_REASONS(CLOSE_REASON_ENUM)
+#undef CLOSE_REASON_ENUM
+        CLOSE_REASON_COUNT,
+};
+
+#define COUNTERS(X)                                                                                \
+    X(accepted, "connections accepted")                                                            \
+    X(closed, "connections closed")                                                                \
+    X(refused_full, "connections answered 421: the limit was reached")                             \
+    X(refused_descriptors, "connections answered 421: no descriptor was left")                     \
+    X(messages, "messages answered 250")                                                           \
+    X(recipients, "recipients of those messages")                                                  \
+    X(content_bytes, "octets of content received")                                                 \
+    X(aborted, "transactions dropped before their end")                                            \
+    X(refused_space, "452: the spool is full")                                                     \
+    X(refused_memory, "452: envelope memory used up")                                              \
+    X(failed, "451: the message could not be kept")                                                \
+    X(segment_waits, "times the worker waited for a segment")                                      \
+    X(input_pauses, "times input paused because replies were not read")                            \
+    X(no_buffers, "receives ended because the buffers ran out")                                    \
+    X(short_sends, "sends that took more than one turn")
+
+struct counters {
+#define COUNTER_FIELD(name, sentence) _Atomic uint64_t name;
+    COUNTERS(COUNTER_FIELD)
+#undef COUNTER_FIELD
+    _Atomic uint64_t close_reasons[CLOSE_REASON_COUNT];
+};
+
+static inline void counter_add(_Atomic uint64_t *counter, uint64_t amount)
+{
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + amount, memory_order_relaxed);
+}
+
+static inline uint64_t counter_read(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+/* Adds every counter of `from` to `into`. */
+void counters_merge(struct counters *into, const struct counters *from);
+
+const char *close_reason_sentence(enum close_reason reason);
+bool close_reason_is_error(enum close_reason reason);
+
+/* Writes the totals as a block of lines for eyes, only what is not zero, into `out`; returns it. */
+#define COUNTERS_TEXT_MAX 4096
+const char *counters_format(char *out, const struct counters *counters);

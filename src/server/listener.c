@@ -1,0 +1,96 @@
+#include "server/listener.h"
+
+#include "base/exit_codes.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+static int open_reserve(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void die_of_address(const struct config_listen *listen, int error)
+{
+    char text[NET_TEXT_MAX];
+    (void)net_format(text, &listen->address);
+    if (error == -EADDRINUSE)
+        die(EXIT_CODE_IN_USE,
+            "%s is in use by another server: stop it, name another address, or share it on purpose "
+            "with --reuseport",
+            text);
+    if (error == -EACCES)
+        die(EXIT_CODE_FAILED,
+            "%s: not permitted; ports below 1024 need root or CAP_NET_BIND_SERVICE: try :2525",
+            text);
+    die(EXIT_CODE_FAILED, "%s cannot be bound: %s; is it an address of this machine?", text,
+        strerror(-error));
+}
+
+void listener_check(struct config *config)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        struct config_listen *listen = &config->listens[i];
+        int result = net_check_free(&listen->address);
+        if (result == -EADDRINUSE && config->is_port_shared) result = 0;
+        bool is_absent = result == -EADDRNOTAVAIL || result == -EAFNOSUPPORT;
+        if (result < 0 && !(is_absent && listen->is_default)) die_of_address(listen, result);
+        if (result < 0) {
+            char text[NET_TEXT_MAX];
+            log_warning("%s is left out: %s", net_format(text, &listen->address),
+                        strerror(-result));
+            continue;
+        }
+        config->listens[kept++] = *listen;
+    }
+    config->listen_count = kept;
+    if (kept == 0) die(EXIT_CODE_FAILED, "no address is left to listen on: name one, e.g. :2525");
+}
+
+int listener_open(struct listener *listener, const struct config *config, uint32_t *failed)
+{
+    *listener = (struct listener){.reserve = open_reserve()};
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        int socket = net_listen(&config->listens[i].address, (int)config->backlog);
+        if (socket < 0) {
+            *failed = i;
+            listener_close(listener);
+            return socket;
+        }
+        listener->sockets[listener->count++] = socket;
+    }
+    return 0;
+}
+
+void listener_close(struct listener *listener)
+{
+    for (uint32_t i = 0; i < listener->count; i++)
+        close(listener->sockets[i]);
+    if (listener->reserve >= 0) close(listener->reserve);
+    *listener = (struct listener){.reserve = -1};
+}
+
+void listener_refuse(int socket, struct bytes text)
+{
+    (void)send(socket, text.data, text.size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    close(socket);
+}
+
+bool listener_refuse_on_reserve(struct listener *listener, uint32_t index, struct bytes text)
+{
+    if (listener->reserve >= 0) close(listener->reserve);
+    listener->reserve = -1;
+    struct pollfd ready = {.fd = listener->sockets[index], .events = POLLIN};
+    int socket = -1;
+    if (poll(&ready, 1, 0) == 1) socket = accept4(ready.fd, NULL, NULL, SOCK_CLOEXEC);
+    if (socket >= 0) listener_refuse(socket, text);
+    listener->reserve = open_reserve();
+    return socket >= 0;
+}

@@ -1,0 +1,354 @@
+#include "server/steward.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* While there is no space, look again this often. */
+#define RETRY_MS 100
+#define IDLE_MS  1000
+/* Segments that may exist beside those within the bound: one being recycled for each worker. */
+#define SEGMENTS_SPARE (CONFIG_THREADS_MAX * 4)
+
+enum preparation { PREPARED, PREPARE_LATER };
+
+static void rouse(int wake)
+{
+    uint64_t one = 1;
+    ssize_t written = write(wake, &one, sizeof one);
+    CHECK(written == (ssize_t)sizeof one);
+}
+
+static int compare_created(const void *a, const void *b)
+{
+    const struct spool_file *left = a;
+    const struct spool_file *right = b;
+    if (left->created_ns != right->created_ns) return left->created_ns < right->created_ns ? -1 : 1;
+    if (left->number != right->number) return left->number < right->number ? -1 : 1;
+    return 0;
+}
+
+/* What earlier runs left: continues their numbers, queues their files for recycling by age. */
+static int take_stock(struct steward *steward)
+{
+    int64_t count = spool_directory_list(&steward->directory, &steward->old);
+    if (count < 0) return (int)count;
+    steward->old_count = (uint64_t)count;
+    for (uint64_t i = 0; i < steward->old_count; i++) {
+        const struct spool_file *file = &steward->old[i];
+        steward->used_bytes += file->size;
+        if (file->worker >= CONFIG_THREADS_MAX) continue;
+        struct steward_desk *desk = &steward->desks[file->worker];
+        if (file->number >= desk->next_number) desk->next_number = file->number + 1;
+    }
+    qsort(steward->old, steward->old_count, sizeof steward->old[0], compare_created);
+    return 0;
+}
+
+int steward_open(struct steward *steward, const char *path)
+{
+    memset(steward, 0, sizeof *steward);
+    for (uint32_t worker = 0; worker < CONFIG_THREADS_MAX; worker++)
+        steward->desks[worker].next_number = 1;
+    int result = spool_directory_open(&steward->directory, path);
+    if (result < 0) return result;
+    result = take_stock(steward);
+    if (result < 0) goto close_directory;
+    steward->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (steward->wake >= 0) return 0;
+    result = -errno;
+    free(steward->old);
+close_directory:
+    spool_directory_close(&steward->directory);
+    return result;
+}
+
+uint64_t steward_used_bytes(const struct steward *steward)
+{
+    return steward->used_bytes;
+}
+
+static bool is_out_of_space(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT || error == -ENOMEM || error == -EFBIG;
+}
+
+static int create(struct steward *steward, struct spool_segment *segment, uint32_t worker)
+{
+    int result = spool_directory_create(&steward->directory, segment, worker,
+                                        steward->desks[worker].next_number, steward->segment_size,
+                                        clock_realtime_ns());
+    if (result < 0) return result;
+    steward->desks[worker].next_number++;
+    steward->used_bytes += steward->segment_size;
+    return 0;
+}
+
+static int recycle_file(struct steward *steward, const struct spool_file *file,
+                        struct spool_segment *segment, uint32_t worker)
+{
+    int result = spool_directory_recycle(&steward->directory, file, segment, worker,
+                                         steward->desks[worker].next_number, steward->segment_size,
+                                         clock_realtime_ns());
+    /* Whatever happened, the old file is no longer there under its name. */
+    steward->used_bytes -= file->size < steward->used_bytes ? file->size : steward->used_bytes;
+    steward->desks[worker].next_number++;
+    if (result < 0) return result;
+    steward->used_bytes += steward->segment_size;
+    atomic_fetch_add_explicit(&steward->recycled_count, 1, memory_order_relaxed);
+    return 0;
+}
+
+/* Files of earlier runs go first: they are the oldest. -ENOENT when there are none left. */
+static int recycle_old(struct steward *steward, struct spool_segment *segment, uint32_t worker)
+{
+    while (steward->old_next < steward->old_count) {
+        const struct spool_file *file = &steward->old[steward->old_next++];
+        if (file->is_empty) continue; /* it only keeps a number */
+        int result = recycle_file(steward, file, segment, worker);
+        if (result != -ENOENT) return result;
+    }
+    return -ENOENT;
+}
+
+static uint32_t open_begun(struct spool_segment *segment)
+{
+    return atomic_load_explicit(&segment->open_begun, memory_order_acquire);
+}
+
+/*
+ * The oldest sealed segment that no open message has records in, unlinked from the queue; NULL if
+ * none. A worker's segments stand in the order of their numbers, so one that is held bars its later
+ * ones.
+ */
+static struct spool_segment *pick_sealed(struct steward *steward)
+{
+    bool is_barred[CONFIG_THREADS_MAX] = {false};
+    struct queue passed = {0};
+    struct spool_segment *picked = NULL;
+    struct queue_link *link = NULL;
+    while (picked == NULL && (link = queue_pop(&steward->sealed)) != NULL) {
+        struct spool_segment *segment = QUEUE_OWNER(link, struct spool_segment, link);
+        if (open_begun(segment) > 0) is_barred[segment->worker] = true;
+        if (is_barred[segment->worker])
+            queue_push(&passed, link);
+        else
+            picked = segment;
+    }
+    while ((link = queue_pop(&steward->sealed)) != NULL)
+        queue_push(&passed, link);
+    steward->sealed = passed;
+    return picked;
+}
+
+/* Asks the worker of the oldest sealed segment to end the open messages that bar it. */
+static void ask_to_clear(struct steward *steward)
+{
+    if (queue_is_empty(&steward->sealed)) return;
+    struct spool_segment *oldest = QUEUE_OWNER(steward->sealed.head, struct spool_segment, link);
+    struct steward_desk *desk = &steward->desks[oldest->worker];
+    atomic_store_explicit(&desk->clear_to, oldest->number, memory_order_release);
+    rouse(desk->wake);
+}
+
+static int recycle_sealed(struct steward *steward, struct spool_segment *segment, uint32_t worker)
+{
+    struct spool_segment *oldest = pick_sealed(steward);
+    if (oldest == NULL) {
+        ask_to_clear(steward);
+        return -ENOENT;
+    }
+    struct spool_file file = {
+        .number = oldest->number, .worker = oldest->worker, .size = oldest->capacity};
+    slots_give_back(&steward->segments, QUEUE_OWNER(oldest, struct steward_segment, segment));
+    return recycle_file(steward, &file, segment, worker);
+}
+
+static int recycle_oldest(struct steward *steward, struct spool_segment *segment, uint32_t worker)
+{
+    int result = recycle_old(steward, segment, worker);
+    return result == -ENOENT ? recycle_sealed(steward, segment, worker) : result;
+}
+
+/* Trimmed files make room: the directory is asked again, as somebody else may have changed it. */
+static void recount(struct steward *steward)
+{
+    struct spool_file *files = NULL;
+    int64_t count = spool_directory_list(&steward->directory, &files);
+    if (count < 0) return;
+    steward->used_bytes = 0;
+    for (int64_t i = 0; i < count; i++)
+        steward->used_bytes += files[i].size;
+    free(files);
+}
+
+static int obtain(struct steward *steward, struct spool_segment *segment, uint32_t worker)
+{
+    if (steward->used_bytes + steward->segment_size > steward->bound_bytes) {
+        if (!steward->is_refusing) return recycle_oldest(steward, segment, worker);
+        recount(steward);
+        if (steward->used_bytes + steward->segment_size > steward->bound_bytes) return -ENOSPC;
+    }
+    int result = create(steward, segment, worker);
+    if (is_out_of_space(result) && !steward->is_refusing) {
+        int recycled = recycle_oldest(steward, segment, worker);
+        return recycled == -ENOENT ? result : recycled;
+    }
+    return result;
+}
+
+static void set_full(struct steward *steward, bool is_full, int error)
+{
+    if (atomic_load_explicit(&steward->is_full, memory_order_relaxed) == is_full) return;
+    atomic_store_explicit(&steward->is_full, is_full, memory_order_release);
+    if (is_full)
+        log_warning("the spool is full (%s): answering 452 until space returns; free some with: "
+                    "ringspool trim %s --keep SIZE",
+                    strerror(-error), steward->directory.path);
+    else
+        log_info("the spool has space again");
+    for (uint32_t worker = 0; worker < steward->worker_count; worker++)
+        rouse(steward->desks[worker].wake);
+}
+
+static enum preparation prepare(struct steward *steward, uint32_t worker)
+{
+    struct steward_segment *item = slots_take(&steward->segments);
+    CHECK(item != NULL); /* as many as the bound allows, and a few */
+    int result = obtain(steward, &item->segment, worker);
+    if (result == 0) {
+        set_full(steward, false, 0);
+        atomic_store_explicit(&steward->desks[worker].prepared, &item->segment,
+                              memory_order_release);
+        rouse(steward->desks[worker].wake);
+        return PREPARED;
+    }
+    slots_give_back(&steward->segments, item);
+    if (is_out_of_space(result))
+        set_full(steward, true, result);
+    else if (result != -ENOENT)
+        log_error("a segment in %s can't be prepared: %s", steward->directory.path,
+                  strerror(-result));
+    return PREPARE_LATER;
+}
+
+/* Unmaps what workers returned: their pages stay in the page cache, their files in the spool. */
+static void take_over_returned(struct steward *steward)
+{
+    pthread_mutex_lock(&steward->mutex);
+    struct queue returned = steward->returned;
+    steward->returned = (struct queue){0};
+    pthread_mutex_unlock(&steward->mutex);
+    struct queue_link *link = NULL;
+    while ((link = queue_pop(&returned)) != NULL) {
+        spool_directory_release(QUEUE_OWNER(link, struct spool_segment, link));
+        queue_push(&steward->sealed, link);
+    }
+}
+
+static bool is_empty_handed(struct steward *steward, uint32_t worker)
+{
+    return atomic_load_explicit(&steward->desks[worker].prepared, memory_order_relaxed) == NULL;
+}
+
+/* Milliseconds to sleep: something to do again soon, or nothing till roused. */
+static int serve_workers(struct steward *steward)
+{
+    int sleep_ms = IDLE_MS;
+    for (uint32_t worker = 0; worker < steward->worker_count; worker++)
+        if (is_empty_handed(steward, worker) && prepare(steward, worker) == PREPARE_LATER)
+            sleep_ms = RETRY_MS;
+    return sleep_ms;
+}
+
+static void sleep_until_roused(struct steward *steward, int sleep_ms)
+{
+    struct pollfd roused = {.fd = steward->wake, .events = POLLIN};
+    uint64_t count = 0;
+    if (poll(&roused, 1, sleep_ms) == 1 && read(steward->wake, &count, sizeof count) < 0)
+        CHECK(errno == EAGAIN);
+}
+
+static void *steward_main(void *argument)
+{
+    struct steward *steward = argument;
+    while (!atomic_load_explicit(&steward->must_stop, memory_order_acquire)) {
+        take_over_returned(steward);
+        int sleep_ms = serve_workers(steward);
+        sleep_until_roused(steward, sleep_ms);
+    }
+    return NULL;
+}
+
+int steward_start(struct steward *steward, const struct config *config, const int *wakes)
+{
+    steward->bound_bytes = config->spool_size;
+    steward->segment_size = config->segment_size;
+    steward->worker_count = (uint32_t)config->threads;
+    steward->is_refusing = config->when_full == CONFIG_REFUSE;
+    uint64_t segments = steward->bound_bytes / steward->segment_size + SEGMENTS_SPARE;
+    int result = slots_open(&steward->segments, (uint32_t)segments, sizeof(struct steward_segment));
+    if (result < 0) return result;
+    pthread_mutex_init(&steward->mutex, NULL);
+    for (uint32_t worker = 0; worker < steward->worker_count; worker++) {
+        steward->desks[worker].wake = wakes[worker];
+        if (prepare(steward, worker) == PREPARE_LATER) return -ENOSPC;
+    }
+    result = pthread_create(&steward->thread, NULL, steward_main, steward);
+    steward->is_running = result == 0;
+    return -result;
+}
+
+struct spool_segment *steward_take(struct steward *steward, uint32_t worker)
+{
+    CHECK(worker < steward->worker_count);
+    struct spool_segment *segment =
+        atomic_exchange_explicit(&steward->desks[worker].prepared, NULL, memory_order_acq_rel);
+    if (segment != NULL) rouse(steward->wake);
+    return segment;
+}
+
+void steward_return(struct steward *steward, struct spool_segment *segment)
+{
+    pthread_mutex_lock(&steward->mutex);
+    queue_push(&steward->returned, &segment->link);
+    pthread_mutex_unlock(&steward->mutex);
+    rouse(steward->wake);
+}
+
+uint64_t steward_clear_to(struct steward *steward, uint32_t worker)
+{
+    return atomic_load_explicit(&steward->desks[worker].clear_to, memory_order_acquire);
+}
+
+void steward_cleared(struct steward *steward, uint32_t worker)
+{
+    atomic_store_explicit(&steward->desks[worker].clear_to, 0, memory_order_release);
+    rouse(steward->wake);
+}
+
+void steward_stop(struct steward *steward)
+{
+    if (steward->is_running) {
+        atomic_store_explicit(&steward->must_stop, true, memory_order_release);
+        rouse(steward->wake);
+        pthread_join(steward->thread, NULL);
+    }
+    take_over_returned(steward);
+    for (uint32_t worker = 0; worker < steward->worker_count; worker++) {
+        struct spool_segment *unused =
+            atomic_exchange_explicit(&steward->desks[worker].prepared, NULL, memory_order_acq_rel);
+        if (unused != NULL) spool_directory_withdraw(&steward->directory, unused);
+    }
+    close(steward->wake);
+    free(steward->old);
+    slots_close(&steward->segments);
+    spool_directory_close(&steward->directory);
+}

@@ -1,0 +1,552 @@
+#include "server/worker.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "ring/ring_probe.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#define SUBMISSIONS 4096
+#define COMPLETIONS 65536
+/* Since Linux 6.13 one enter runs at most some 40 completions: few large buffers are enough. */
+#define KERNEL_WITH_SHORT_BATCHES 6013
+#define BUFFERS_FEW               128
+#define BUFFERS_FEW_SIZE          (64 * 1024)
+#define BUFFERS_MANY              1024
+#define BUFFERS_MANY_SIZE         (16 * 1024)
+/* Held input: this many times the buffer ring for all, one time for one connection. */
+#define HOLD_RINGS 4
+/* Envelope blocks: two a connection, and these for the long lists of recipients. */
+#define ENVELOPE_BLOCKS_EXTRA 4096
+#define WHEEL_BUCKETS         512
+#define TICK_MIN_NS           (10 * CLOCK_NS_PER_MS)
+#define TICK_MAX_NS           CLOCK_NS_PER_S
+#define SLEEP_MAX_NS          CLOCK_NS_PER_S
+#define DRAIN_NS              (5 * CLOCK_NS_PER_S)
+
+static struct ring_options ring_options(void)
+{
+    bool is_few = ring_probe_kernel() >= KERNEL_WITH_SHORT_BATCHES;
+    return (struct ring_options){
+        .submissions = SUBMISSIONS,
+        .completions = COMPLETIONS,
+        .buffer_count = is_few ? BUFFERS_FEW : BUFFERS_MANY,
+        .buffer_size = is_few ? BUFFERS_FEW_SIZE : BUFFERS_MANY_SIZE,
+    };
+}
+
+static uint64_t receive_bytes(const struct ring_options *options)
+{
+    return (uint64_t)options->buffer_count * options->buffer_size;
+}
+
+static uint32_t hold_block_count(const struct ring_options *options)
+{
+    return (uint32_t)(HOLD_RINGS * receive_bytes(options) / CONNECTION_HOLD_BLOCK_SIZE);
+}
+
+static uint32_t envelope_block_count(const struct config *config)
+{
+    return (uint32_t)config->max_connections * 2 + ENVELOPE_BLOCKS_EXTRA;
+}
+
+uint64_t worker_memory(const struct config *config)
+{
+    struct ring_options options = ring_options();
+    uint64_t connections = config->max_connections;
+    return ring_memory(&options) + HOLD_RINGS * receive_bytes(&options) +
+           connections * (sizeof(struct connection) + CONNECTION_REPLY_BLOCK_SIZE +
+                          SMTP_STASH_SIZE + sizeof(struct ring_completion)) +
+           (uint64_t)envelope_block_count(config) * SPOOL_ENVELOPE_BLOCK_SIZE;
+}
+
+int worker_prepare(struct worker *worker, uint32_t index, struct worker_environment *environment)
+{
+    memset(worker, 0, sizeof *worker);
+    worker->index = index;
+    worker->environment = environment;
+    worker->listener.reserve = -1;
+    worker->wake = eventfd(0, EFD_CLOEXEC);
+    return worker->wake < 0 ? -errno : 0;
+}
+
+/* ---- set-up ---- */
+
+static void pin(const struct worker *worker)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET((unsigned)worker->environment->config->cpus[worker->index], &cpus);
+    if (sched_setaffinity(0, sizeof cpus, &cpus) != 0)
+        log_warning("worker %u could not be pinned: %s", worker->index, strerror(errno));
+}
+
+static void share(struct worker *worker)
+{
+    struct worker_environment *environment = worker->environment;
+    const struct config *config = environment->config;
+    struct connection_shared *shared = &worker->shared;
+    shared->writer = &worker->writer;
+    shared->wheel = &worker->wheel;
+    shared->counters = &worker->counters;
+    shared->smtp = environment->smtp;
+    shared->open_count = &environment->open_count;
+    shared->messages_left = config->stop_after > 0 ? &environment->messages_left : NULL;
+    shared->is_spool_full =
+        environment->steward != NULL ? &environment->steward->is_full : &environment->never_full;
+    shared->idle_timeout_ns = config->idle_timeout_ns;
+    shared->is_verbose = config->is_verbose;
+    shared->now_ns = clock_now_ns();
+    shared->realtime_ns = clock_realtime_ns();
+}
+
+static int open_pools(struct worker *worker, const struct ring_options *options)
+{
+    const struct config *config = worker->environment->config;
+    struct connection_shared *shared = &worker->shared;
+    uint32_t connections = (uint32_t)config->max_connections;
+    shared->held_bytes_max = receive_bytes(options);
+    worker->deferred_capacity = connections + options->buffer_count;
+    worker->deferred = calloc(worker->deferred_capacity, sizeof *worker->deferred);
+    int result = worker->deferred == NULL ? -ENOMEM : 0;
+    if (result == 0)
+        result = slots_open(&shared->connections, connections, sizeof(struct connection));
+    if (result == 0)
+        result = blocks_open(&shared->reply_blocks, connections, CONNECTION_REPLY_BLOCK_SIZE);
+    if (result == 0) result = blocks_open(&shared->stashes, connections, SMTP_STASH_SIZE);
+    if (result == 0)
+        result = blocks_open(&shared->envelopes, envelope_block_count(config),
+                             SPOOL_ENVELOPE_BLOCK_SIZE);
+    if (result == 0)
+        result = blocks_open(&shared->holds, hold_block_count(options), CONNECTION_HOLD_BLOCK_SIZE);
+    return result;
+}
+
+static int open_wheel(struct worker *worker)
+{
+    uint64_t tick_ns = worker->shared.idle_timeout_ns / 32;
+    if (tick_ns < TICK_MIN_NS) tick_ns = TICK_MIN_NS;
+    if (tick_ns > TICK_MAX_NS) tick_ns = TICK_MAX_NS;
+    return wheel_open(&worker->wheel, WHEEL_BUCKETS, tick_ns, worker->shared.now_ns);
+}
+
+static struct ring_token plain_token(enum ring_op op, uint32_t slot)
+{
+    return (struct ring_token){.op = op, .slot = slot};
+}
+
+static void arm_accept(struct worker *worker, uint32_t index)
+{
+    worker->accepting_count++;
+    ring_accept(worker->shared.ring, worker->listener.sockets[index],
+                plain_token(RING_OP_ACCEPT, index));
+}
+
+static void arm_wake(struct worker *worker)
+{
+    ring_read(worker->shared.ring, worker->wake, &worker->wake_value, sizeof worker->wake_value,
+              plain_token(RING_OP_READ, 0));
+}
+
+static int set_up(struct worker *worker)
+{
+    const struct config *config = worker->environment->config;
+    struct ring_options options = ring_options();
+    uint32_t failed = 0;
+    int result = 0;
+    pin(worker);
+    share(worker);
+    worker->failed = "memory for its connections";
+    result = open_pools(worker, &options);
+    if (result == 0) result = open_wheel(worker);
+    if (result == 0)
+        result =
+            spool_writer_open(&worker->writer, worker->index, config->durability == CONFIG_DISCARD);
+    if (result < 0) return result;
+    worker->failed = "its ring";
+    worker->shared.ring = ring_open(&options, &result);
+    if (worker->shared.ring == NULL) return result;
+    worker->failed = "its listening sockets";
+    result = listener_open(&worker->listener, config, &failed);
+    if (result < 0) return result;
+    for (uint32_t i = 0; i < worker->listener.count; i++)
+        arm_accept(worker, i);
+    arm_wake(worker);
+    return 0;
+}
+
+static void tear_down(struct worker *worker)
+{
+    listener_close(&worker->listener);
+    if (worker->shared.ring != NULL) ring_close(worker->shared.ring);
+    spool_writer_close(&worker->writer);
+    wheel_close(&worker->wheel);
+    blocks_close(&worker->shared.holds);
+    blocks_close(&worker->shared.envelopes);
+    blocks_close(&worker->shared.stashes);
+    blocks_close(&worker->shared.reply_blocks);
+    slots_close(&worker->shared.connections);
+    free(worker->deferred);
+}
+
+/* ---- accepting ---- */
+
+static void admit(struct worker *worker, int socket)
+{
+    struct connection_shared *shared = &worker->shared;
+    struct worker_environment *environment = worker->environment;
+    uint32_t open = atomic_fetch_add_explicit(&environment->open_count, 1, memory_order_relaxed);
+    struct connection *connection = NULL;
+    if (open < environment->config->max_connections && !shared->is_draining)
+        connection = slots_take(&shared->connections);
+    if (connection != NULL) {
+        connection_open(shared, connection, socket);
+        return;
+    }
+    atomic_fetch_sub_explicit(&environment->open_count, 1, memory_order_relaxed);
+    if (!shared->is_draining) counter_add(&worker->counters.refused_full, 1);
+    listener_refuse(socket, smtp_reply_text(shared->is_draining ? SMTP_REPLY_SHUTTING_DOWN
+                                                                : SMTP_REPLY_TOO_MANY_CONNECTIONS));
+}
+
+static void accept_completed(struct worker *worker, const struct ring_completion *completion)
+{
+    uint32_t index = completion->token.slot;
+    if (completion->is_last) worker->accepting_count--;
+    if (completion->result >= 0) {
+        admit(worker, completion->result);
+    } else if (completion->result == -EMFILE || completion->result == -ENFILE) {
+        if (listener_refuse_on_reserve(&worker->listener, index,
+                                       smtp_reply_text(SMTP_REPLY_TOO_MANY_CONNECTIONS)))
+            counter_add(&worker->counters.refused_descriptors, 1);
+    } else if (completion->result != -ECONNABORTED && completion->result != -ECANCELED) {
+        log_warning("accept: %s", strerror(-completion->result));
+    }
+    if (completion->is_last && !worker->shared.is_draining) arm_accept(worker, index);
+}
+
+/* ---- receiving, and waiting for a segment ---- */
+
+static struct connection *find(struct worker *worker, struct ring_token token)
+{
+    struct slots *connections = &worker->shared.connections;
+    if (token.slot >= connections->touched_end) return NULL;
+    return slots_find(connections, token.slot, token.generation);
+}
+
+/* False: the spool lacks a segment, and what is left of the data stays in `completion`. */
+static bool receive(struct worker *worker, struct ring_completion *completion)
+{
+    struct connection_shared *shared = &worker->shared;
+    struct connection *connection = find(worker, completion->token);
+    CHECK(connection != NULL); /* its receive was in flight, so its slot is not free */
+    if (completion->data.size > 0 &&
+        connection_receive(shared, connection, &completion->data) == CONNECTION_STALLED)
+        return false;
+    if (completion->has_buffer) ring_give_back(shared->ring, completion->buffer);
+    if (completion->is_last) connection_receive_ended(shared, connection, completion->result);
+    return true;
+}
+
+static void stall(struct worker *worker)
+{
+    if (!worker->is_stalled) counter_add(&worker->counters.segment_waits, 1);
+    worker->is_stalled = true;
+}
+
+static void defer(struct worker *worker, const struct ring_completion *completion)
+{
+    CHECK(worker->deferred_count < worker->deferred_capacity);
+    uint32_t place = (worker->deferred_head + worker->deferred_count) % worker->deferred_capacity;
+    worker->deferred[place] = *completion;
+    worker->deferred_count++;
+}
+
+static void receive_completed(struct worker *worker, struct ring_completion *completion)
+{
+    if (worker->is_stalled) {
+        defer(worker, completion);
+    } else if (!receive(worker, completion)) {
+        stall(worker);
+        defer(worker, completion);
+    }
+}
+
+static void receive_deferred(struct worker *worker)
+{
+    while (!worker->is_stalled && worker->deferred_count > 0) {
+        if (!receive(worker, &worker->deferred[worker->deferred_head])) {
+            stall(worker);
+            return;
+        }
+        worker->deferred_head = (worker->deferred_head + 1) % worker->deferred_capacity;
+        worker->deferred_count--;
+    }
+}
+
+static void resume_held(struct worker *worker)
+{
+    struct queue_link *link = NULL;
+    struct queue *to_resume = &worker->shared.to_resume;
+    while (!worker->is_stalled && (link = queue_pop(to_resume)) != NULL) {
+        struct connection *connection = QUEUE_OWNER(link, struct connection, resume_link);
+        if (connection_resume(&worker->shared, connection) == CONNECTION_STALLED) stall(worker);
+    }
+}
+
+/* ---- the spool's needs ---- */
+
+static void end_open_messages(struct worker *worker)
+{
+    struct slots *connections = &worker->shared.connections;
+    uint64_t clear_to = steward_clear_to(worker->environment->steward, worker->index);
+    if (clear_to == 0) return;
+    for (uint32_t i = 0; i < connections->touched_end; i++) {
+        struct connection *connection = slots_at(connections, i);
+        if (connection->slot.is_taken && connection->message.state == SPOOL_MESSAGE_OPEN &&
+            connection->message.first_number <= clear_to)
+            spool_message_fail(&worker->writer, &connection->message);
+    }
+    steward_cleared(worker->environment->steward, worker->index);
+}
+
+static void exchange_segments(struct worker *worker)
+{
+    struct steward *steward = worker->environment->steward;
+    if (steward == NULL) return;
+    struct spool_segment *segment = NULL;
+    while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
+        steward_return(steward, segment);
+    while (spool_writer_wants_segment(&worker->writer) &&
+           (segment = steward_take(steward, worker->index)) != NULL)
+        spool_writer_give(&worker->writer, segment);
+}
+
+/* A new segment, or the news that none will come: what waited is tried again. */
+static void try_again(struct worker *worker)
+{
+    if (!worker->is_stalled) return;
+    bool may_go_on = !spool_writer_wants_segment(&worker->writer) ||
+                     atomic_load_explicit(worker->shared.is_spool_full, memory_order_acquire);
+    if (may_go_on) worker->is_stalled = false;
+}
+
+static void return_segments(struct worker *worker)
+{
+    struct steward *steward = worker->environment->steward;
+    if (steward == NULL) return;
+    struct spool_segment *segment = NULL;
+    while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
+        steward_return(steward, segment);
+    spool_writer_seal(&worker->writer, worker->shared.realtime_ns);
+    while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
+        steward_return(steward, segment);
+    segment = spool_writer_take_next(&worker->writer);
+    if (segment != NULL) spool_directory_withdraw(&steward->directory, segment);
+}
+
+/* ---- the loop ---- */
+
+static void begin_draining(struct worker *worker)
+{
+    struct connection_shared *shared = &worker->shared;
+    shared->is_draining = true;
+    worker->drain_deadline_ns = shared->now_ns + DRAIN_NS;
+    for (uint32_t i = 0; i < worker->listener.count; i++)
+        ring_cancel(shared->ring, plain_token(RING_OP_ACCEPT, i), plain_token(RING_OP_CANCEL, i));
+    for (uint32_t i = 0; i < shared->connections.touched_end; i++) {
+        struct connection *connection = slots_at(&shared->connections, i);
+        if (connection->slot.is_taken) connection_drain(shared, connection);
+    }
+}
+
+static void abort_all(struct worker *worker)
+{
+    struct connection_shared *shared = &worker->shared;
+    for (uint32_t i = 0; i < shared->connections.touched_end; i++) {
+        struct connection *connection = slots_at(&shared->connections, i);
+        if (connection->slot.is_taken) connection_abort(shared, connection, CLOSE_SHUTDOWN);
+    }
+    /* Nothing waits for a segment any more: what was deferred is dropped, connection by connection.
+     */
+    worker->is_stalled = false;
+}
+
+static void watch_flags(struct worker *worker)
+{
+    struct worker_environment *environment = worker->environment;
+    struct connection_shared *shared = &worker->shared;
+    if (!shared->is_draining &&
+        atomic_load_explicit(&environment->is_draining, memory_order_acquire))
+        begin_draining(worker);
+    if (shared->is_draining &&
+        (shared->now_ns >= worker->drain_deadline_ns ||
+         atomic_load_explicit(&environment->must_stop_now, memory_order_acquire)))
+        abort_all(worker);
+}
+
+static bool is_reached(const _Atomic uint64_t *left)
+{
+    return (int64_t)atomic_load_explicit(left, memory_order_relaxed) <= 0;
+}
+
+/* -M and -n: the last message or session is over, the server is to drain. */
+static void watch_limits(struct worker *worker)
+{
+    struct worker_environment *environment = worker->environment;
+    const struct config *config = environment->config;
+    if (worker->has_told_main) return;
+    if ((config->stop_after > 0 && is_reached(&environment->messages_left)) ||
+        (config->stop_sessions > 0 && is_reached(&environment->sessions_left))) {
+        worker->has_told_main = true;
+        pthread_kill(environment->main_thread, SIGTERM);
+    }
+}
+
+static void other_completed(struct worker *worker, const struct ring_completion *completion)
+{
+    struct connection *connection = find(worker, completion->token);
+    CHECK(connection != NULL); /* it owned the operation, so its slot is not free */
+    if (completion->token.op == RING_OP_CLOSE && worker->environment->config->stop_sessions > 0)
+        atomic_fetch_sub_explicit(&worker->environment->sessions_left, 1, memory_order_relaxed);
+    connection_completed(&worker->shared, connection, completion->token.op, completion->result);
+}
+
+static void dispatch(struct worker *worker, struct ring_completion *completion)
+{
+    switch (completion->token.op) {
+    case RING_OP_ACCEPT:
+        accept_completed(worker, completion);
+        break;
+    case RING_OP_RECEIVE:
+        receive_completed(worker, completion);
+        break;
+    case RING_OP_CANCEL:
+        if (completion->token.generation == 0) break; /* an accept's */
+        other_completed(worker, completion);
+        break;
+    case RING_OP_SEND:
+    case RING_OP_CLOSE:
+        other_completed(worker, completion);
+        break;
+    case RING_OP_READ:
+        arm_wake(worker);
+        if (worker->environment->steward != NULL) end_open_messages(worker);
+        break;
+    case RING_OP_NONE:
+    case RING_OP_CONNECT:
+    case RING_OP_SYNC:
+    case RING_OP_COUNT:
+        CHECK(!"an operation that no worker submits");
+    }
+}
+
+static void feed_starved(struct worker *worker)
+{
+    uint32_t buffers = ring_options().buffer_count;
+    uint32_t free_buffers = buffers - ring_buffers_out(worker->shared.ring);
+    struct queue_link *link = NULL;
+    while (free_buffers > 0 && (link = queue_pop(&worker->shared.starved)) != NULL) {
+        connection_feed(&worker->shared, QUEUE_OWNER(link, struct connection, starved_link));
+        free_buffers--;
+    }
+}
+
+static void fire_timers(struct worker *worker)
+{
+    struct wheel_timer *timer = NULL;
+    while ((timer = wheel_expire(&worker->wheel, worker->shared.now_ns)) != NULL)
+        connection_timer(&worker->shared, QUEUE_OWNER(timer, struct connection, timer));
+}
+
+static void flush_all(struct worker *worker)
+{
+    struct queue_link *link = NULL;
+    while ((link = queue_pop(&worker->shared.to_flush)) != NULL)
+        connection_flush(&worker->shared, QUEUE_OWNER(link, struct connection, flush_link));
+}
+
+static void take_batch(struct worker *worker)
+{
+    struct ring_completion completion;
+    worker->shared.now_ns = clock_now_ns();
+    worker->shared.realtime_ns = clock_realtime_ns();
+    while (ring_next(worker->shared.ring, &completion))
+        dispatch(worker, &completion);
+}
+
+static bool is_done(const struct worker *worker)
+{
+    return worker->shared.is_draining && worker->shared.connections.taken_count == 0 &&
+           worker->accepting_count == 0;
+}
+
+static void run(struct worker *worker)
+{
+    struct connection_shared *shared = &worker->shared;
+    while (!is_done(worker)) {
+        uint64_t sleep_ns = wheel_sleep_ns(&worker->wheel, clock_now_ns(), SLEEP_MAX_NS);
+        int result = ring_enter(shared->ring, sleep_ns > 0 ? sleep_ns : 1);
+        if (result < 0) {
+            log_error("worker %u: its ring failed: %s", worker->index, strerror(-result));
+            return;
+        }
+        take_batch(worker);
+        exchange_segments(worker);
+        try_again(worker);
+        resume_held(worker);
+        receive_deferred(worker);
+        feed_starved(worker);
+        fire_timers(worker);
+        watch_flags(worker);
+        flush_all(worker);
+        watch_limits(worker);
+    }
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker *worker = argument;
+    int result = set_up(worker);
+    exchange_segments(worker);
+    atomic_store_explicit(&worker->status, result < 0 ? result : 1, memory_order_release);
+    if (result == 0) {
+        run(worker);
+        return_segments(worker);
+    }
+    tear_down(worker);
+    atomic_store_explicit(&worker->has_ended, true, memory_order_release);
+    return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+    int result = pthread_create(&worker->thread, NULL, worker_main, worker);
+    if (result != 0) {
+        worker->failed = "its thread";
+        return -result;
+    }
+    int status = 0;
+    while ((status = atomic_load_explicit(&worker->status, memory_order_acquire)) == 0)
+        usleep(100);
+    return status < 0 ? status : 0;
+}
+
+void worker_rouse(struct worker *worker)
+{
+    uint64_t one = 1;
+    ssize_t written = write(worker->wake, &one, sizeof one);
+    CHECK(written == (ssize_t)sizeof one);
+}
+
+void worker_join(struct worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+    close(worker->wake);
+}
