@@ -374,13 +374,43 @@ static void count_message(struct connection_shared *shared, const struct connect
         atomic_fetch_sub_explicit(shared->messages_left, 1, memory_order_relaxed);
 }
 
+/* -v: one escaped line for what was taken and one for what was answered. */
+static void trace(struct connection *connection, const char *who, struct bytes text)
+{
+    char line[TRACE_MAX];
+    while (text.size > 0 && (text.data[text.size - 1] == '\n' || text.data[text.size - 1] == '\r'))
+        text.size--;
+    if (text.size == 0) return;
+    bytes_escape(text, line, sizeof line);
+    struct bytes peer = peer_of(connection);
+    log_info("%.*s %s %s", (int)peer.size, (const char *)peer.data, who, line);
+}
+
+static void trace_replies(struct connection_shared *shared, struct connection *connection,
+                          uint32_t from)
+{
+    if (shared->is_verbose)
+        trace(connection,
+              "S:", bytes_make(connection->replies.data + from, connection->replies.size - from));
+}
+
+/* Gives the store's verdict on a complete message; the message is over. */
+static void answer_message(struct connection_shared *shared, struct connection *connection,
+                           enum smtp_verdict verdict, struct bytes id)
+{
+    uint32_t from = connection->replies.size;
+    connection->waiting_for = CONNECTION_WAITS_FOR_INPUT;
+    smtp_session_verdict(&connection->session, &connection->replies, verdict, id);
+    trace_replies(shared, connection, from);
+}
+
 static void refuse_message(struct connection_shared *shared, struct connection *connection)
 {
     bool is_full = atomic_load_explicit(shared->is_spool_full, memory_order_relaxed);
     counter_add(is_full ? &shared->counters->refused_space : &shared->counters->failed, 1);
     drop_message(shared, connection);
-    smtp_session_verdict(&connection->session, &connection->replies,
-                         is_full ? SMTP_NO_SPACE : SMTP_STORE_FAILED, (struct bytes){0});
+    answer_message(shared, connection, is_full ? SMTP_NO_SPACE : SMTP_STORE_FAILED,
+                   (struct bytes){0});
 }
 
 /* Commits and answers. False: it waits for a segment. */
@@ -395,7 +425,6 @@ static bool commit_message(struct connection_shared *shared, struct connection *
             SPOOL_NEEDS_SEGMENT &&
         !fail_if_full(shared, connection))
         return false;
-    connection->waiting_for = CONNECTION_WAITS_FOR_INPUT;
     if (connection->message.state == SPOOL_MESSAGE_FAILED) {
         refuse_message(shared, connection);
         return true;
@@ -403,8 +432,7 @@ static bool commit_message(struct connection_shared *shared, struct connection *
     uint8_t text[SPOOL_ID_TEXT_MAX];
     uint32_t text_size = spool_id_put(text, &id);
     count_message(shared, connection, size);
-    smtp_session_verdict(&connection->session, &connection->replies, SMTP_STORED,
-                         bytes_make(text, text_size));
+    answer_message(shared, connection, SMTP_STORED, bytes_make(text, text_size));
     return true;
 }
 
@@ -436,18 +464,6 @@ static enum close_reason hang_up_reason(const struct smtp_session *session)
     return CLOSE_QUIT;
 }
 
-/* -v: one escaped line for what was taken and one for what was answered. */
-static void trace(struct connection *connection, const char *who, struct bytes text)
-{
-    char line[TRACE_MAX];
-    while (text.size > 0 && (text.data[text.size - 1] == '\n' || text.data[text.size - 1] == '\r'))
-        text.size--;
-    if (text.size == 0) return;
-    bytes_escape(text, line, sizeof line);
-    struct bytes peer = peer_of(connection);
-    log_info("%.*s %s %s", (int)peer.size, (const char *)peer.data, who, line);
-}
-
 static enum smtp_event step(struct connection_shared *shared, struct connection *connection,
                             struct bytes *input, struct smtp_detail *detail)
 {
@@ -459,9 +475,7 @@ static enum smtp_event step(struct connection_shared *shared, struct connection 
     enum smtp_event event =
         smtp_session_step(&connection->session, input, &connection->replies, detail);
     if (!is_content) trace(connection, "C:", bytes_take(&before, before.size - input->size));
-    trace(connection, "S:",
-          bytes_make(connection->replies.data + replies_before,
-                     connection->replies.size - replies_before));
+    trace_replies(shared, connection, replies_before);
     return event;
 }
 
@@ -545,8 +559,7 @@ void connection_open(struct connection_shared *shared, struct connection *connec
     wheel_arm(shared->wheel, &connection->timer, shared->now_ns + shared->idle_timeout_ns);
     hold_reply_block(shared, connection);
     smtp_session_greet(&connection->session, &connection->replies);
-    if (shared->is_verbose)
-        trace(connection, "S:", bytes_make(connection->replies.data, connection->replies.size));
+    trace_replies(shared, connection, 0);
     queue_flush(shared, connection);
     arm_receive(shared, connection, true);
 }
