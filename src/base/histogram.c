@@ -162,18 +162,28 @@ double histogram_mean(const struct histogram *histogram)
     return histogram->sum / (double)histogram->total_count;
 }
 
+/* Stands for all samples of a counter. */
+static double histogram_middle_at(const struct histogram *histogram, uint32_t index)
+{
+    uint64_t width = 1ull << histogram_bucket(histogram, index);
+    return (double)(histogram_lowest_at(histogram, index) + width / 2);
+}
+
 double histogram_deviation(const struct histogram *histogram)
 {
-    double mean = histogram_mean(histogram);
+    double sum = 0;
     double squares = 0;
 
     if (histogram->total_count == 0) return 0;
+    uint32_t first = histogram_index(histogram, histogram->minimum);
     uint32_t end = histogram_index(histogram, histogram->maximum) + 1;
-    for (uint32_t i = histogram_index(histogram, histogram->minimum); i < end; i++) {
-        /* A counter's samples are taken as if all had its middle value. */
-        double width = (double)(1ull << histogram_bucket(histogram, i));
-        double middle = (double)histogram_lowest_at(histogram, i) + floor(width / 2);
-        squares += (double)histogram->counts[i] * (middle - mean) * (middle - mean);
+    for (uint32_t i = first; i < end; i++)
+        sum += (double)histogram->counts[i] * histogram_middle_at(histogram, i);
+    /* From the middles' own mean, so that equal samples do not differ. */
+    double mean = sum / (double)histogram->total_count;
+    for (uint32_t i = first; i < end; i++) {
+        double distance = histogram_middle_at(histogram, i) - mean;
+        squares += (double)histogram->counts[i] * distance * distance;
     }
     return sqrt(squares / (double)histogram->total_count);
 }

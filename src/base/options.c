@@ -110,6 +110,12 @@ static void options_expect(const struct option_row *row, char *text, size_t capa
     }
 }
 
+static void options_append_hint(struct options_result *result, const struct option_row *row)
+{
+    if (row->hint == NULL) return;
+    options_append(result->error, sizeof(result->error), " (%s)", row->hint);
+}
+
 /* `origin` is the option or the environment variable that the value came by. */
 static void options_fail_value(const struct option_row *row, const char *origin, const char *value,
                                struct options_result *result)
@@ -118,7 +124,7 @@ static void options_fail_value(const struct option_row *row, const char *origin,
 
     options_expect(row, expected, sizeof(expected));
     options_fail(result, "%s '%s' is %s", origin, value, expected);
-    if (row->hint != NULL) options_append(result->error, sizeof(result->error), " (%s)", row->hint);
+    options_append_hint(result, row);
 }
 
 static const char *options_format_number(const struct option_row *row, char *out, uint64_t number)
@@ -141,7 +147,7 @@ static void options_fail_range(const struct option_row *row, const char *origin,
         options_fail(result, "%s '%s' is too small: at least %s", origin, value, least);
     else
         options_fail(result, "%s '%s' is out of range: %s to %s", origin, value, least, most);
-    if (row->hint != NULL) options_append(result->error, sizeof(result->error), " (%s)", row->hint);
+    options_append_hint(result, row);
 }
 
 static bool options_parse_number(const struct option_row *row, const char *value, uint64_t *number)
@@ -369,23 +375,31 @@ static void options_fail_option(struct options_parser *parser, const char *word)
     }
 }
 
+/* "N: try 100, 10k, 1.5M", "DIR", or all choices. */
+static void options_describe_value(const struct option_row *row, char *text, size_t capacity)
+{
+    if (row->kind == OPTION_CHOICE) {
+        options_list_choices(row, text, capacity);
+        return;
+    }
+    snprintf(text, capacity, "%s", row->argument);
+    if (!options_is_number(row)) return;
+    char expected[OPTIONS_ERROR_MAX / 2];
+    options_expect(row, expected, sizeof(expected));
+    options_append(text, capacity, "%s", strchr(expected, ':'));
+}
+
 static void options_fail_missing(struct options_parser *parser)
 {
     const struct option_row *row = options_find(parser->options, optopt);
     char name[OPTIONS_NAME_MAX];
-    char expected[OPTIONS_ERROR_MAX / 2];
+    char value[OPTIONS_ERROR_MAX / 2];
 
     CHECK(row != NULL);
     options_name_row(row, name);
-    options_fail(parser->result, "%s needs a value, %s", name, row->argument);
-    if (row->kind != OPTION_TEXT) {
-        options_expect(row, expected, sizeof(expected));
-        const char *example = strchr(expected, ':');
-        options_append(parser->result->error, OPTIONS_ERROR_MAX, "%s",
-                       example == NULL ? "" : example);
-    }
-    if (row->hint != NULL)
-        options_append(parser->result->error, OPTIONS_ERROR_MAX, " (%s)", row->hint);
+    options_describe_value(row, value, sizeof(value));
+    options_fail(parser->result, "%s needs a value, %s", name, value);
+    options_append_hint(parser->result, row);
 }
 
 static bool options_has_group(const struct options *options, const char *group)

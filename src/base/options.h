@@ -3,7 +3,8 @@
  *
  * Owns:       nothing; text values point into argv or the environment.
  * Errors:     one line that names the option, the value, what was expected, and the nearest name.
- * Invariants: precedence is command line, environment (PREFIX_LONG_NAME), default.
+ * Invariants: precedence is command line, environment (PREFIX_LONG_NAME), default. An empty
+ *             variable counts as not set; a flag's is 1|0, yes|no, true|false or on|off.
  */
 #pragma once
 
@@ -39,10 +40,10 @@ struct option_row {
 };
 
 struct options {
-    const char *program;     /* "ringsink"                                    */
-    const char *usage;       /* lines after "Usage: "                         */
-    const char *epilogue;    /* printed after the table, or NULL              */
-    const char *environment; /* "RINGSINK" gives RINGSINK_SPOOL_SIZE          */
+    const char *program;     /* "ringsink"                                            */
+    const char *usage;       /* what follows "Usage: ", further lines as they stand   */
+    const char *epilogue;    /* printed after the table, or NULL                      */
+    const char *environment; /* "RINGSINK" gives RINGSINK_SPOOL_SIZE; NULL: none read */
     const struct option_row *rows;
     uint32_t count;
 };
