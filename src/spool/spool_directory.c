@@ -556,22 +556,26 @@ static int rename_new(int old_folder, const char *old_name, int new_folder, cons
 }
 
 /* From the rename on the messages are gone: any failure then frees the file. */
-static int recycle_file(struct spool_directory *directory, int old_folder, int new_folder,
-                        uint64_t old_number, struct spool_format_segment *header,
+static int recycle_file(struct spool_directory *directory, const struct spool_file *old,
+                        int old_folder, int new_folder, struct spool_format_segment *header,
                         struct spool_segment *segment)
 {
     char old_name[NAME_SIZE];
     char new_name[NAME_SIZE];
+    bool is_newer_there = old->worker == header->worker && old->number < header->number;
 
-    segment_name(old_name, old_number, ".seg");
+    segment_name(old_name, old->number, ".seg");
     segment_name(new_name, header->number, ".seg");
     int file = old_open(old_folder, old_name);
     if (file < 0) return file;
-    int error = number_keep(directory, old_folder, old_number);
+    int error = is_newer_there ? 0 : number_keep(directory, old_folder, old->number);
     if (error == 0) error = rename_new(old_folder, old_name, new_folder, new_name);
     if (error == 0) {
         error = segment_make(directory, file, new_folder, header, segment);
-        if (error < 0) (void)unlinkat(new_folder, new_name, 0);
+        if (error < 0) {
+            (void)number_keep(directory, new_folder, header->number);
+            (void)unlinkat(new_folder, new_name, 0);
+        }
     }
     if (error < 0) close(file);
     return error;
@@ -589,7 +593,7 @@ int spool_directory_recycle(struct spool_directory *directory, const struct spoo
     int new_folder = worker_folder_make(directory, worker);
     int error = new_folder < 0 ? new_folder : 0;
     if (error == 0) {
-        error = recycle_file(directory, old_folder, new_folder, old->number, &header, segment);
+        error = recycle_file(directory, old, old_folder, new_folder, &header, segment);
         close(new_folder);
     }
     close(old_folder);

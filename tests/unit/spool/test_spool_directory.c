@@ -1,0 +1,525 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "spool/spool_directory.h"
+#include "spool/spool_reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SIZE (1u << 20)
+#define NOW  1700000000000000000ull
+
+struct place {
+    char root[64];
+    char path[96];
+};
+
+static int setup(void **state)
+{
+    struct place *place = calloc(1, sizeof(*place));
+    if (place == NULL) return -1;
+    (void)snprintf(place->root, sizeof(place->root), "/tmp/test_spool.XXXXXX");
+    if (mkdtemp(place->root) == NULL) return -1;
+    (void)snprintf(place->path, sizeof(place->path), "%s/spool", place->root);
+    *state = place;
+    return 0;
+}
+
+static void run(const char *const arguments[])
+{
+    pid_t child = fork();
+    if (child == 0) {
+        (void)execv(arguments[0], (char *const *)(uintptr_t)arguments);
+        _exit(127);
+    }
+    (void)waitpid(child, NULL, 0);
+}
+
+static int teardown(void **state)
+{
+    struct place *place = *state;
+    run((const char *const[]){"/bin/rm", "-rf", place->root, NULL});
+    free(place);
+    return 0;
+}
+
+static bool file_exists(const struct place *place, const char *name, struct stat *status)
+{
+    char path[256];
+    (void)snprintf(path, sizeof(path), "%s/%s", place->path, name);
+    return lstat(path, status) == 0;
+}
+
+static void store_one(struct spool_segment *segment, const char *content, struct spool_id *id)
+{
+    struct spool_writer writer;
+    struct spool_message message = {0};
+    struct spool_envelope envelope;
+    struct blocks pool;
+    struct bytes slice = bytes_from_text(content);
+
+    assert_int_equal(blocks_open(&pool, 4, SPOOL_ENVELOPE_BLOCK_SIZE), 0);
+    spool_envelope_init(&envelope, &pool);
+    assert_int_equal(spool_writer_open(&writer, segment->worker, false), 0);
+    spool_writer_give(&writer, segment);
+    assert_int_equal(spool_message_begin(&writer, &message, &envelope, NOW), SPOOL_DONE);
+    assert_int_equal(spool_message_append(&writer, &message, &slice, NOW), SPOOL_DONE);
+    assert_int_equal(spool_message_commit(&writer, &message, NOW, id), SPOOL_DONE);
+    spool_writer_seal(&writer, NOW + 7);
+    assert_ptr_equal(spool_writer_take_sealed(&writer), segment);
+    spool_writer_close(&writer);
+    blocks_close(&pool);
+}
+
+/* The content of the only message in a file; "" if there is none. */
+static void read_one(const struct spool_directory *directory, const struct spool_file *file,
+                     char *out, uint64_t capacity)
+{
+    struct spool_reader_segment segment;
+    struct spool_reader_table table = {&segment, 1};
+    struct spool_reader reader;
+    struct spool_reader_message message;
+    struct spool_reader_gap gap;
+    struct spool_reader_head head;
+    struct bytes piece;
+    const uint8_t *base;
+    uint64_t size;
+
+    out[0] = '\0';
+    assert_int_equal(spool_directory_map(directory, file, &base, &size), 0);
+    assert_true(
+        spool_reader_segment_open(&segment, bytes_make(base, size), file->worker, file->number));
+    spool_reader_start(&reader, &segment);
+    if (spool_reader_next(&reader, &message, &gap) == SPOOL_READER_MESSAGE) {
+        assert_int_equal(spool_reader_assemble(&table, &message, &piece, &head),
+                         SPOOL_READER_WHOLE);
+        assert_true(piece.size < capacity);
+        memcpy(out, piece.data, piece.size);
+        out[piece.size] = '\0';
+    }
+    spool_directory_unmap(base, size);
+}
+
+static void create_and_read(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segment;
+    struct spool_segment other;
+    struct spool_file *files;
+    struct spool_id id;
+    struct stat status;
+    char content[64];
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_string_equal(directory.path, place->path);
+    directory.is_synced = true;
+    assert_int_equal(spool_directory_list(&directory, &files), 0);
+    free(files);
+    assert_int_equal(spool_directory_create(&directory, &segment, 2, 1, SIZE, NOW), 0);
+    assert_int_equal(segment.capacity, SIZE);
+    assert_int_equal(spool_directory_create(&directory, &other, 2, 1, SIZE, NOW), -EEXIST);
+    assert_int_equal(spool_directory_create(&directory, &other, 0, 12345678901ull, SIZE, NOW), 0);
+    assert_true(segment.salt != other.salt);
+
+    assert_true(file_exists(place, "w02/0000000001.seg", &status));
+    assert_int_equal(status.st_size, SIZE);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_true((uint64_t)status.st_blocks * 512 >= SIZE);
+    assert_true(file_exists(place, "w02", &status));
+    assert_int_equal(status.st_mode & 07777, 0700);
+    assert_true(file_exists(place, ".", &status));
+    assert_int_equal(status.st_mode & 07777, 0700);
+    assert_true(file_exists(place, "w00/12345678901.seg", &status));
+
+    assert_int_equal(spool_directory_list(&directory, &files), 2);
+    assert_int_equal(files[1].number, 1);
+    assert_int_equal(files[1].worker, 2);
+    assert_int_equal(files[1].opened_ns, 0);
+    assert_false(files[1].is_sealed);
+    free(files);
+    store_one(&segment, "content", &id);
+    assert_int_equal(spool_directory_list(&directory, &files), 2);
+    assert_int_equal(files[0].number, 12345678901ull);
+    assert_int_equal(files[1].created_ns, NOW);
+    assert_int_equal(files[1].opened_ns, NOW);
+    assert_int_equal(files[1].size, SIZE);
+    assert_true(files[1].is_sealed);
+    assert_false(files[1].is_empty);
+    read_one(&directory, &files[1], content, sizeof(content));
+    assert_string_equal(content, "content");
+    free(files);
+    spool_directory_release(&segment);
+    spool_directory_release(&other);
+    assert_true(spool_directory_free_bytes(&directory) > SIZE);
+    spool_directory_close(&directory);
+}
+
+/* Names that are none of ours, folders and links among the segments: all passed over. */
+static void list_ignores_strangers(void **state)
+{
+    const struct place *place = *state;
+    static const char *const names[] = {"1.seg",
+                                        "0000000000.seg",
+                                        "00000000001.seg",
+                                        "0000000001.segx",
+                                        "0000000002.Seg",
+                                        "-000000001.seg",
+                                        "99999999999999999999999.seg"};
+    struct spool_directory directory;
+    struct spool_segment segment;
+    struct spool_file *files;
+    char path[256];
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 5, SIZE, NOW), 0);
+    for (uint32_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(path, sizeof(path), "%s/w00/%s", place->path, names[i]);
+        int file = open(path, O_CREAT | O_WRONLY, 0600);
+        assert_true(file >= 0);
+        close(file);
+    }
+    (void)snprintf(path, sizeof(path), "%s/w00/0000000006.seg", place->path);
+    assert_int_equal(symlink("0000000005.seg", path), 0);
+    (void)snprintf(path, sizeof(path), "%s/w00/0000000007.seg", place->path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/w01", place->path);
+    assert_int_equal(symlink("w00", path), 0);
+    assert_int_equal(spool_directory_list(&directory, &files), 1);
+    assert_int_equal(files[0].number, 5);
+    free(files);
+    /* A worker's folder that is a link is not written through. */
+    struct spool_segment other;
+    assert_true(spool_directory_create(&directory, &other, 1, 1, SIZE, NOW) < 0);
+    struct spool_file planted = {.number = 6};
+    const uint8_t *base;
+    uint64_t size;
+    assert_int_equal(spool_directory_map(&directory, &planted, &base, &size), -ELOOP);
+    assert_int_equal(spool_directory_recycle(&directory, &planted, &other, 0, 9, SIZE, NOW),
+                     -ELOOP);
+    spool_directory_release(&segment);
+    spool_directory_close(&directory);
+}
+
+static void recycle_renames(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segment;
+    struct spool_file *files;
+    struct spool_id id;
+    struct stat status;
+    char content[64];
+    const uint8_t *base;
+    uint64_t size;
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    store_one(&segment, "old content", &id);
+    spool_directory_release(&segment);
+    assert_int_equal(spool_directory_list(&directory, &files), 1);
+    struct spool_file old = files[0];
+    free(files);
+    assert_int_equal(spool_directory_map(&directory, &old, &base, &size), 0);
+    struct spool_reader_segment seen;
+    assert_true(spool_reader_segment_open(&seen, bytes_make(base, size), 0, 1));
+
+    /* In its folder, and larger. */
+    assert_int_equal(spool_directory_recycle(&directory, &old, &segment, 0, 2, 2 * SIZE, NOW + 1),
+                     0);
+    assert_int_equal(segment.capacity, 2 * SIZE);
+    assert_false(spool_reader_segment_is_current(&seen));
+    spool_directory_unmap(base, size);
+    assert_false(file_exists(place, "w00/0000000001.seg", &status));
+    assert_int_equal(spool_directory_map(&directory, &old, &base, &size), -ENOENT);
+    assert_int_equal(spool_directory_recycle(&directory, &old, &segment, 0, 3, SIZE, NOW), -ENOENT);
+    assert_int_equal(spool_directory_list(&directory, &files), 1); /* no .keep: 2 is newer */
+    read_one(&directory, &files[0], content, sizeof(content));
+    assert_string_equal(content, "");
+    assert_int_equal(files[0].created_ns, NOW + 1);
+    assert_false(files[0].is_sealed);
+    old = files[0];
+    free(files);
+    store_one(&segment, "new content", &id);
+    spool_directory_release(&segment);
+
+    /* To another folder, and smaller: the number stays on record where it was. */
+    assert_int_equal(spool_directory_recycle(&directory, &old, &segment, 7, 1, SIZE, NOW + 2), 0);
+    spool_directory_release(&segment);
+    assert_int_equal(spool_directory_list(&directory, &files), 2);
+    assert_int_equal(files[0].worker, 0);
+    assert_int_equal(files[0].number, 2);
+    assert_true(files[0].is_empty);
+    assert_int_equal(files[1].worker, 7);
+    assert_int_equal(files[1].size, SIZE);
+    assert_int_equal(spool_directory_recycle(&directory, &files[0], &segment, 0, 9, SIZE, NOW),
+                     -ENOENT);
+    assert_int_equal(spool_directory_map(&directory, &files[0], &base, &size), -ENOENT);
+    /* A number that is taken is not overwritten. */
+    struct spool_segment taken;
+    assert_int_equal(spool_directory_create(&directory, &taken, 7, 2, SIZE, NOW), 0);
+    assert_int_equal(spool_directory_recycle(&directory, &files[1], &segment, 7, 2, SIZE, NOW),
+                     -EEXIST);
+    assert_true(file_exists(place, "w07/0000000001.seg", &status));
+    spool_directory_release(&taken);
+    free(files);
+    spool_directory_close(&directory);
+}
+
+/* A crash between rename and header: name and header disagree, so it is unused. */
+static void crash_in_recycle(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segment;
+    struct spool_file *files;
+    const uint8_t *base;
+    uint64_t size;
+    char from[256];
+    char to[256];
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    spool_directory_release(&segment);
+    (void)snprintf(from, sizeof(from), "%s/w00/0000000001.seg", place->path);
+    (void)snprintf(to, sizeof(to), "%s/w00/0000000004.seg", place->path);
+    assert_int_equal(rename(from, to), 0);
+    assert_int_equal(spool_directory_list(&directory, &files), 1);
+    assert_int_equal(files[0].number, 4); /* never to be used again */
+    assert_int_equal(files[0].created_ns, 0);
+    assert_int_equal(spool_directory_map(&directory, &files[0], &base, &size), -ENOENT);
+    assert_int_equal(spool_directory_recycle(&directory, &files[0], &segment, 0, 5, SIZE, NOW), 0);
+    spool_directory_release(&segment);
+    free(files);
+    assert_int_equal(truncate(to, 0), -1);
+    (void)snprintf(to, sizeof(to), "%s/w00/0000000005.seg", place->path);
+    assert_int_equal(truncate(to, 100), 0);
+    assert_int_equal(spool_directory_list(&directory, &files), 1);
+    assert_int_equal(spool_directory_map(&directory, &files[0], &base, &size), -EBADMSG);
+    free(files);
+    spool_directory_close(&directory);
+}
+
+static uint64_t newest_number(const struct spool_directory *directory)
+{
+    struct spool_file *files;
+    int64_t count = spool_directory_list(directory, &files);
+    assert_true(count > 0);
+    uint64_t newest = files[count - 1].number;
+    free(files);
+    return newest;
+}
+
+static void trim_keeps_the_number(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segments[3];
+    struct spool_file *files;
+    struct stat status;
+    const uint8_t *base;
+    uint64_t size;
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(spool_directory_create(&directory, &segments[i], 0, i + 1, SIZE, NOW), 0);
+        segments[i].base[8000] = 'x';
+    }
+    assert_int_equal(spool_directory_list(&directory, &files), 3);
+    assert_int_equal(spool_directory_map(&directory, &files[2], &base, &size), 0);
+    assert_int_equal(spool_directory_trim(&directory, &files[0]), 0);
+    assert_int_equal(newest_number(&directory), 3);
+    assert_false(file_exists(place, "w00/0000000001.keep", &status));
+    assert_int_equal(spool_directory_trim(&directory, &files[2]), 0);
+    assert_int_equal(newest_number(&directory), 3);
+    assert_true(file_exists(place, "w00/0000000003.keep", &status));
+    assert_int_equal(status.st_size, 0);
+    assert_int_equal(base[8000], 'x'); /* who had it mapped still sees it */
+    segments[2].base[8001] = 'y';
+    assert_int_equal(base[8001], 'y');
+    spool_directory_unmap(base, size);
+    assert_int_equal(spool_directory_trim(&directory, &files[1]), 0);
+    assert_int_equal(newest_number(&directory), 3);
+    assert_int_equal(spool_directory_trim(&directory, &files[1]), -ENOENT);
+    free(files);
+    /* A prepared segment that is not used leaves its number too, and one .keep is enough. */
+    struct spool_segment unused;
+    assert_int_equal(spool_directory_create(&directory, &unused, 0, 4, SIZE, NOW), 0);
+    spool_directory_withdraw(&directory, &unused);
+    assert_null(unused.base);
+    assert_int_equal(spool_directory_list(&directory, &files), 1);
+    assert_int_equal(files[0].number, 4);
+    assert_true(files[0].is_empty);
+    free(files);
+    for (uint32_t i = 0; i < 3; i++)
+        spool_directory_release(&segments[i]);
+    spool_directory_close(&directory);
+}
+
+static void one_server_at_a_time(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory first;
+    struct spool_directory second;
+    struct spool_directory reader;
+
+    assert_int_equal(spool_directory_open_to_read(&reader, place->path), -ENOENT);
+    assert_int_equal(spool_directory_open(&first, place->path), 0);
+    assert_int_equal(spool_directory_open(&second, place->path), -EWOULDBLOCK);
+    assert_int_equal(spool_directory_open_to_read(&reader, place->path), 0);
+    assert_true(spool_directory_is_locked(&reader));
+    assert_true(spool_directory_is_locked(&reader)); /* asking takes nothing away */
+    assert_int_equal(spool_directory_open(&second, place->path), -EWOULDBLOCK);
+    spool_directory_close(&first);
+    assert_false(spool_directory_is_locked(&reader));
+    assert_int_equal(spool_directory_open(&second, place->path), 0);
+    assert_true(spool_directory_is_locked(&reader));
+    spool_directory_close(&second);
+    spool_directory_close(&reader);
+}
+
+static void planted_links(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    char path[256];
+
+    (void)snprintf(path, sizeof(path), "%s/target", place->root);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(symlink("target", place->path), 0);
+    assert_true(spool_directory_open(&directory, place->path) < 0);
+    (void)snprintf(path, sizeof(path), "%s/spool/", place->root); /* a slash must not help */
+    assert_true(spool_directory_open(&directory, path) < 0);
+    assert_true(spool_directory_open_to_read(&directory, path) < 0);
+    assert_int_equal(unlink(place->path), 0);
+    assert_int_equal(mkdir(place->path, 0700), 0);
+    (void)snprintf(path, sizeof(path), "%s/lock", place->path);
+    assert_int_equal(symlink("../target/victim", path), 0);
+    assert_true(spool_directory_open(&directory, place->path) < 0);
+    (void)snprintf(path, sizeof(path), "%s/target/victim", place->root);
+    struct stat status;
+    assert_int_equal(lstat(path, &status), -1);
+    assert_int_equal(spool_directory_open(&directory, "/nowhere/spool"), -ENOENT);
+    assert_int_equal(spool_directory_open(&directory, ""), -ENOENT);
+}
+
+/* Where others can write, only a directory of our own in it is used. */
+static void shared_directory(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_directory reader;
+    struct spool_file *files;
+    struct spool_segment segment;
+    char own[128];
+
+    assert_int_equal(mkdir(place->path, 0700), 0);
+    assert_int_equal(chmod(place->path, 01777), 0);
+    (void)snprintf(own, sizeof(own), "%s/ringsink-%u", place->path, (unsigned)geteuid());
+    assert_int_equal(spool_directory_open_to_read(&reader, place->path), -ENOENT);
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_string_equal(directory.path, own);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    assert_int_equal(spool_directory_open_to_read(&reader, place->path), 0);
+    assert_string_equal(reader.path, own);
+    assert_int_equal(spool_directory_list(&reader, &files), 1);
+    free(files);
+    spool_directory_release(&segment);
+    spool_directory_close(&reader);
+    spool_directory_close(&directory);
+    assert_int_equal(chmod(own, 0777), 0); /* not ours alone: not used */
+    assert_int_equal(spool_directory_open(&directory, place->path), -EPERM);
+}
+
+static void wrong_owner(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    char path[256];
+
+    if (geteuid() != 0) {
+        print_message("skipped: only root can give a directory away\n");
+        skip();
+    }
+    assert_int_equal(mkdir(place->path, 0700), 0);
+    assert_int_equal(chown(place->path, 65534, 65534), 0);
+    assert_int_equal(spool_directory_open(&directory, place->path), -EPERM);
+    assert_int_equal(chown(place->path, 0, 0), 0);
+    (void)snprintf(path, sizeof(path), "%s/lock", place->path);
+    int file = open(path, O_CREAT | O_WRONLY, 0666);
+    assert_true(file >= 0);
+    assert_int_equal(fchown(file, 65534, 65534), 0);
+    close(file);
+    assert_int_equal(spool_directory_open(&directory, place->path), -EPERM);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    (void)snprintf(path, sizeof(path), "%s/w00", place->path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(chown(path, 65534, 65534), 0);
+    struct spool_segment segment;
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), -EPERM);
+    spool_directory_close(&directory);
+}
+
+/* A full file system is an error return, and nothing is left behind. */
+static void no_room(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segments[2];
+    struct spool_file *files;
+
+    assert_int_equal(mkdir(place->path, 0700), 0);
+    if (mount("tmpfs", place->path, "tmpfs", 0, "size=3m,mode=0700") < 0) {
+        print_message("skipped: no tmpfs can be mounted here: %s\n", strerror(errno));
+        skip();
+    }
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_true(spool_directory_is_volatile(&directory));
+    assert_int_equal(spool_directory_create(&directory, &segments[0], 0, 1, SIZE, NOW), 0);
+    int refused = spool_directory_create(&directory, &segments[1], 0, 2, 4 * SIZE, NOW);
+    uint64_t free_bytes = spool_directory_free_bytes(&directory);
+    int64_t count = spool_directory_list(&directory, &files);
+    spool_directory_release(&segments[0]);
+    struct spool_file old = files[0];
+    free(files);
+    int grown = spool_directory_recycle(&directory, &old, &segments[0], 0, 3, 8 * SIZE, NOW);
+    int64_t left = spool_directory_list(&directory, &files);
+    free(files);
+    spool_directory_close(&directory);
+    assert_int_equal(umount(place->path), 0);
+    assert_int_equal(refused, -ENOSPC);
+    assert_true(free_bytes >= SIZE);
+    assert_int_equal(count, 1);
+    assert_int_equal(grown, -ENOSPC);
+    assert_int_equal(left, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(create_and_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(list_ignores_strangers, setup, teardown),
+        cmocka_unit_test_setup_teardown(recycle_renames, setup, teardown),
+        cmocka_unit_test_setup_teardown(crash_in_recycle, setup, teardown),
+        cmocka_unit_test_setup_teardown(trim_keeps_the_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_server_at_a_time, setup, teardown),
+        cmocka_unit_test_setup_teardown(planted_links, setup, teardown),
+        cmocka_unit_test_setup_teardown(shared_directory, setup, teardown),
+        cmocka_unit_test_setup_teardown(wrong_owner, setup, teardown),
+        cmocka_unit_test_setup_teardown(no_room, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
