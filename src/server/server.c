@@ -304,6 +304,8 @@ int server_run(struct config *config)
     for (uint32_t i = 0; i < server.worker_count; i++)
         worker_join(&server.workers[i]);
     if (server.environment.steward != NULL) steward_stop(&server.steward);
+    for (uint32_t i = 0; i < server.worker_count; i++)
+        worker_close(&server.workers[i]);
     if (!config->is_quiet) print_totals(&server);
     free(server.workers);
     return has_failed ? EXIT_CODE_FAILED : EXIT_CODE_OK;

@@ -401,11 +401,12 @@ static void watch_limits(struct worker *worker)
 {
     struct worker_environment *environment = worker->environment;
     const struct config *config = environment->config;
-    if (worker->has_told_main) return;
+    if (config->stop_after == 0 && config->stop_sessions == 0) return;
     if ((config->stop_after > 0 && is_reached(&environment->messages_left)) ||
         (config->stop_sessions > 0 && is_reached(&environment->sessions_left))) {
-        worker->has_told_main = true;
-        pthread_kill(environment->main_thread, SIGTERM);
+        /* Once for all workers: a second signal would mean "stop at once". */
+        if (!atomic_exchange(&environment->has_told_main, true))
+            pthread_kill(environment->main_thread, SIGTERM);
     }
 }
 
@@ -548,5 +549,9 @@ void worker_rouse(struct worker *worker)
 void worker_join(struct worker *worker)
 {
     pthread_join(worker->thread, NULL);
+}
+
+void worker_close(struct worker *worker)
+{
     close(worker->wake);
 }

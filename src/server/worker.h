@@ -29,6 +29,7 @@ struct worker_environment {
     _Atomic uint64_t sessions_left;
     _Atomic bool is_draining;
     _Atomic bool must_stop_now;
+    _Atomic bool has_told_main;
     _Atomic bool never_full; /* what `discard` looks at: always false */
 };
 
@@ -50,7 +51,6 @@ struct worker {
     uint64_t drain_deadline_ns;
     pthread_t thread;
     bool is_stalled;
-    bool has_told_main;
     _Atomic int status; /* 0 not ready, 1 ready, -errno; then `failed` names what */
     const char *failed;
     _Atomic bool has_ended;
@@ -71,3 +71,6 @@ void worker_rouse(struct worker *worker);
 
 /* Waits for the thread to end. */
 void worker_join(struct worker *worker);
+
+/* Closes the eventfd, once nobody rouses it any more. */
+void worker_close(struct worker *worker);

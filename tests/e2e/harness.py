@@ -35,7 +35,7 @@ def run(*command, timeout=120, **options):
 class Server:
     """One ringsink with a spool of its own."""
 
-    def __init__(self, *options, spool=None, port=None, threads=2, prefix=(), env=None):
+    def __init__(self, *options, spool=None, port=None, threads=2, prefix=(), env=None, pass_fds=()):
         self.port = port or free_port()
         self.home = None
         if spool is None:
@@ -47,7 +47,7 @@ class Server:
         if not any(str(option).startswith("--spool-size") for option in options):
             arguments.append("--spool-size=512Mi")
         self.process = subprocess.Popen([*prefix, RINGSINK, *arguments, *map(str, options)],
-                                        stderr=self.log, stdout=self.log, env=env)
+                                        stderr=self.log, stdout=self.log, env=env, pass_fds=pass_fds)
         self.wait_ready()
 
     def wait_ready(self, seconds=30):
