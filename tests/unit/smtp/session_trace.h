@@ -1,0 +1,60 @@
+/*
+ * session_trace -- runs one session over an input that is cut in some way, and writes down all that
+ * happened in a form that must not depend on the cuts.
+ *
+ * Owns:       the trace's text, until session_trace_close().
+ * Errors:     whatever breaks the session's contract aborts by CHECK.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "smtp/smtp_session.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A text that grows. */
+struct trace_text {
+    uint8_t *data;
+    uint64_t size;
+    uint64_t capacity;
+};
+
+void trace_text_put(struct trace_text *text, struct bytes octets);
+struct bytes trace_text_view(const struct trace_text *text);
+void trace_text_free(struct trace_text *text);
+
+#define TRACE_VERDICTS_MAX 16
+
+/* What the server and its store do in this run. */
+struct trace_setup {
+    struct bytes hostname;
+    uint64_t size_limit;
+    uint32_t recipients_max;
+    uint32_t bad_commands_max;
+    bool is_strict;
+    uint64_t refusals; /* bit n: the n-th SENDER, RECIPIENT or DATA_BEGINS is refused */
+    enum smtp_verdict verdicts[TRACE_VERDICTS_MAX]; /* of the n-th message; then of all after it */
+    uint32_t verdict_count;                         /* 0: all are stored                         */
+};
+
+/* Where the input is cut: behind `at` octets, behind each `every`, and at random places. 0: not. */
+struct trace_cuts {
+    uint64_t at;
+    uint64_t every;
+    uint64_t seed;
+    uint32_t replies_capacity; /* at least SMTP_REPLY_MAX; 0: that */
+};
+
+struct session_trace {
+    struct trace_text events;  /* events and replies in their order; BODY joined    */
+    struct trace_text replies; /* replies alone, with the greeting                  */
+    struct trace_text content; /* of all stored messages                            */
+    uint64_t taken_size;       /* octets of input that were taken before the hang-up */
+    uint32_t stored_count;
+    enum smtp_state state; /* at the end */
+};
+
+void session_trace_run(struct session_trace *trace, const struct trace_setup *setup,
+                       struct bytes input, const struct trace_cuts *cuts);
+void session_trace_close(struct session_trace *trace);

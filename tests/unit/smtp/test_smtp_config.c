@@ -1,0 +1,65 @@
+#include "smtp/smtp_config.h"
+
+#include <string.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static void assert_view(struct bytes view, const char *text)
+{
+    assert_int_equal(view.size, strlen(text));
+    assert_memory_equal(view.data, text, view.size);
+}
+
+static void test_replies(void **state)
+{
+    uint8_t text[SMTP_CONFIG_TEXT_SIZE];
+    struct smtp_config config = {
+        .hostname = BYTES("sink"), .size_limit = 52428800, .recipients_max = 1};
+    (void)state;
+    smtp_config_prepare(&config, text);
+    assert_view(config.greeting_reply, "220 sink ESMTP ringsink\r\n");
+    assert_view(config.helo_reply, "250 sink\r\n");
+    assert_view(config.ehlo_reply, "250-sink\r\n"
+                                   "250-PIPELINING\r\n"
+                                   "250-SIZE 52428800\r\n"
+                                   "250-VRFY\r\n"
+                                   "250-ETRN\r\n"
+                                   "250-ENHANCEDSTATUSCODES\r\n"
+                                   "250-8BITMIME\r\n"
+                                   "250-DSN\r\n"
+                                   "250 HELP\r\n");
+    assert_int_equal(config.bad_commands_max, SMTP_BAD_COMMANDS_MAX);
+}
+
+/* The longest of everything still fits the bounds. */
+static void test_longest(void **state)
+{
+    uint8_t text[SMTP_CONFIG_TEXT_SIZE];
+    uint8_t name[SMTP_DOMAIN_MAX];
+    struct smtp_config config = {.hostname = bytes_make(name, sizeof(name)),
+                                 .size_limit = UINT64_MAX,
+                                 .recipients_max = 1,
+                                 .bad_commands_max = 7};
+    (void)state;
+    memset(name, 'h', sizeof(name));
+    smtp_config_prepare(&config, text);
+    assert_int_equal(config.bad_commands_max, 7);
+    assert_true(config.ehlo_reply.size <= SMTP_REPLY_MAX);
+    assert_true(config.greeting_reply.size <= SMTP_REPLY_LINE_MAX);
+    struct bytes rest = config.ehlo_reply;
+    while (rest.size > 0)
+        assert_true(bytes_take(&rest, bytes_find(rest, '\n') + 1).size <= SMTP_REPLY_LINE_MAX);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_longest),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
