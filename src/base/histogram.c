@@ -165,8 +165,8 @@ double histogram_mean(const struct histogram *histogram)
 /* Stands for all samples of a counter. */
 static double histogram_middle_at(const struct histogram *histogram, uint32_t index)
 {
-    uint64_t width = 1ull << histogram_bucket(histogram, index);
-    return (double)(histogram_lowest_at(histogram, index) + width / 2);
+    uint64_t half_width = (1ull << histogram_bucket(histogram, index)) / 2;
+    return (double)(histogram_lowest_at(histogram, index) + half_width);
 }
 
 double histogram_deviation(const struct histogram *histogram)

@@ -295,9 +295,9 @@ static void check_encoded(const struct histogram *histogram)
     char *text = histogram_encode(histogram);
     assert_non_null(text);
     assert_memory_equal(text, "HISTFAAA", 8);
-    uint8_t *packed = malloc(strlen(text));
+    uint8_t *packed = calloc(1, strlen(text));
     uLongf size = 40 + 9ul * histogram->counts_size;
-    uint8_t *payload = malloc(size);
+    uint8_t *payload = calloc(1, size);
     uint32_t packed_size = from_base64(text, packed);
 
     assert_int_equal(big_endian(packed, 4), 0x1c849314);
