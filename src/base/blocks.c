@@ -4,6 +4,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* The sanitizer then sees whoever touches a block, or gives it back, that is not taken. */
+#ifdef RINGSINK_SLOW_CHECKS
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size)   ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
 #define BLOCKS_ALIGNMENT 64
 
 int blocks_open(struct blocks *blocks, uint32_t capacity, uint64_t block_size)
@@ -22,8 +30,11 @@ int blocks_open(struct blocks *blocks, uint32_t capacity, uint64_t block_size)
 
 void blocks_close(struct blocks *blocks)
 {
-    if (blocks->memory != NULL)
-        CHECK(munmap(blocks->memory, blocks->capacity * blocks->block_size) == 0);
+    if (blocks->memory != NULL) {
+        uint64_t size = blocks->capacity * blocks->block_size;
+        ASAN_UNPOISON_MEMORY_REGION(blocks->memory, size);
+        CHECK(munmap(blocks->memory, size) == 0);
+    }
     *blocks = (struct blocks){0};
 }
 
@@ -33,10 +44,12 @@ void *blocks_take(struct blocks *blocks)
     if (blocks->taken_count == blocks->capacity) return NULL;
 
     void *block = blocks->free_head;
-    if (block != NULL)
+    if (block != NULL) {
+        ASAN_UNPOISON_MEMORY_REGION(block, blocks->block_size);
         memcpy(&blocks->free_head, block, sizeof(blocks->free_head));
-    else
+    } else {
         block = blocks->memory + blocks->touched_end++ * blocks->block_size;
+    }
     blocks->taken_count++;
     return block;
 }
@@ -49,6 +62,7 @@ void blocks_give_back(struct blocks *blocks, void *block)
     CHECK(offset / blocks->block_size < blocks->touched_end);
     CHECK(blocks->taken_count > 0);
     memcpy(block, &blocks->free_head, sizeof(blocks->free_head));
+    ASAN_POISON_MEMORY_REGION(block, blocks->block_size);
     blocks->free_head = block;
     blocks->taken_count--;
 }

@@ -14,7 +14,7 @@
 
 #define LOG_UNIT_MAX  8  /* the longest escape of one character */
 #define LOG_CLOSE_MAX 4  /* room for what ends a line: quote, brace, LF */
-#define LOG_TIME_MAX  32 /* 2026-09-22T10:15:00.123Z */
+#define LOG_TIME_MAX  80 /* what GCC thinks the largest of dates could need */
 
 struct log_line {
     char text[LOG_LINE_MAX];
@@ -35,6 +35,7 @@ static const char *const log_level_names[] = {
 
 void log_open(const char *program, enum log_level level, enum log_format format)
 {
+    tzset(); /* else the first gmtime_r() would, and allocate for it */
     log_program = program;
     log_level_max = level;
     log_format = format;
@@ -114,18 +115,24 @@ static void log_line_put_json(struct log_line *line, const char *text)
     }
 }
 
+/* 2026-09-22T10:15:00.123Z */
+static void log_format_time(char *out, uint64_t realtime_ns)
+{
+    time_t seconds = (time_t)(realtime_ns / CLOCK_NS_PER_S);
+    unsigned milliseconds = (unsigned)(realtime_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS);
+    struct tm date;
+
+    CHECK(gmtime_r(&seconds, &date) != NULL);
+    snprintf(out, LOG_TIME_MAX, "%04d-%02d-%02dT%02d:%02d:%02d.%03uZ", date.tm_year + 1900,
+             date.tm_mon + 1, date.tm_mday, date.tm_hour, date.tm_min, date.tm_sec, milliseconds);
+}
+
 static void log_write_json(enum log_level level, const char *message)
 {
     struct log_line line = {.size = 0};
     char time[LOG_TIME_MAX];
-    uint64_t now_ns = clock_realtime_ns();
-    time_t now = (time_t)(now_ns / CLOCK_NS_PER_S);
-    struct tm date;
 
-    gmtime_r(&now, &date);
-    size_t size = strftime(time, sizeof(time), "%Y-%m-%dT%H:%M:%S", &date);
-    snprintf(time + size, sizeof(time) - size, ".%03uZ",
-             (unsigned)(now_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS));
+    log_format_time(time, clock_realtime_ns());
     log_line_put_text(&line, "{\"time\":\"");
     log_line_put_text(&line, time);
     log_line_put_text(&line, "\",\"level\":\"");

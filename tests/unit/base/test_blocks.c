@@ -1,4 +1,5 @@
 #include "base/blocks.h"
+#include "unit/base/capture.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,6 +96,37 @@ static void test_absurd_size_is_an_error(void **state)
     assert_true(blocks_open(&blocks, 1u << 30, 1ull << 33) < 0);
 }
 
+#ifdef RINGSINK_SLOW_CHECKS
+static struct blocks misused;
+
+static void give_back_twice(void)
+{
+    void *block = blocks_take(&misused);
+    blocks_take(&misused); /* stays out, so that the count alone does not tell */
+    blocks_give_back(&misused, block);
+    blocks_give_back(&misused, block);
+}
+
+static void write_to_what_was_given_back(void)
+{
+    uint8_t *block = blocks_take(&misused);
+    blocks_give_back(&misused, block);
+    block[63] = 1;
+}
+
+static void test_misuse_of_a_free_block_is_seen(void **state)
+{
+    struct capture capture;
+    (void)state;
+    assert_int_equal(blocks_open(&misused, 4, 64), 0);
+    assert_int_not_equal(capture_child(&capture, give_back_twice), 0);
+    assert_non_null(strstr(capture.text, "use-after-poison"));
+    assert_int_not_equal(capture_child(&capture, write_to_what_was_given_back), 0);
+    assert_non_null(strstr(capture.text, "use-after-poison"));
+    blocks_close(&misused);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +135,9 @@ int main(void)
         cmocka_unit_test(test_every_block_comes_back),
         cmocka_unit_test(test_untouched_blocks_cost_no_memory),
         cmocka_unit_test(test_absurd_size_is_an_error),
+#ifdef RINGSINK_SLOW_CHECKS
+        cmocka_unit_test(test_misuse_of_a_free_block_is_seen),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
