@@ -1,8 +1,9 @@
 #include "spool/spool_directory.h"
 
+#include "base/clock.h"
+#include "spool/spool_folder.h"
 #include "spool/spool_format.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -21,8 +22,6 @@
 #endif
 
 #define POPULATE_PIECE (4u << 20)
-#define NAME_SIZE      40 /* "18446744073709551615.keep" and some */
-#define FOLDER_SIZE    8
 #define OTHERS_WRITE   (S_IWGRP | S_IWOTH)
 
 static int result_of(int system_result)
@@ -30,115 +29,22 @@ static int result_of(int system_result)
     return system_result < 0 ? -errno : system_result;
 }
 
-/* --- names ------------------------------------------------------------------------------------ */
-
-static void folder_name(char *out, uint32_t worker)
-{
-    CHECK(worker < SPOOL_WORKERS_MAX);
-    (void)snprintf(out, FOLDER_SIZE, "w%02u", worker);
-}
-
-static void segment_name(char *out, uint64_t number, const char *suffix)
-{
-    (void)snprintf(out, NAME_SIZE, "%010llu%s", (unsigned long long)number, suffix);
-}
-
-/* Exactly what segment_name() writes; anything else in a folder is none of ours. */
-static bool segment_name_parse(const char *name, uint64_t *number, bool *is_keep)
-{
-    char again[NAME_SIZE];
-    char *end;
-
-    if (name[0] < '0' || name[0] > '9') return false;
-    errno = 0;
-    *number = strtoull(name, &end, 10);
-    if (errno != 0 || *number == 0) return false;
-    *is_keep = strcmp(end, ".keep") == 0;
-    segment_name(again, *number, *is_keep ? ".keep" : ".seg");
-    return strcmp(again, name) == 0;
-}
-
-/* --- folders ---------------------------------------------------------------------------------- */
-
-/* A directory that is ours. Its descriptor, -EPERM, or -errno. */
-static int folder_open(int parent, const char *name)
-{
-    struct stat status;
-    int folder = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder < 0) return -errno;
-    int error = fstat(folder, &status) < 0 ? -errno : 0;
-    if (error == 0 && status.st_uid != geteuid()) error = -EPERM;
-    if (error == 0) return folder;
-    close(folder);
-    return error;
-}
-
 static int worker_folder_open(const struct spool_directory *directory, uint32_t worker)
 {
-    char name[FOLDER_SIZE];
-    folder_name(name, worker);
+    char name[SPOOL_FOLDER_NAME_SIZE];
+    spool_folder_name(name, worker);
     return openat(directory->folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* The same, made if it is missing. */
 static int worker_folder_make(const struct spool_directory *directory, uint32_t worker)
 {
-    char name[FOLDER_SIZE];
-    folder_name(name, worker);
+    char name[SPOOL_FOLDER_NAME_SIZE];
+    spool_folder_name(name, worker);
     bool is_new = mkdirat(directory->folder, name, 0700) == 0;
     if (!is_new && errno != EEXIST) return -errno;
     if (is_new && directory->is_synced && fsync(directory->folder) < 0) return -errno;
-    return folder_open(directory->folder, name);
-}
-
-/* The next name in a folder that is a segment's or a .keep's; false at the end. */
-static bool folder_next(DIR *stream, uint64_t *number, bool *is_keep)
-{
-    const struct dirent *entry;
-    while ((entry = readdir(stream)) != NULL)
-        if (segment_name_parse(entry->d_name, number, is_keep)) return true;
-    return false;
-}
-
-static DIR *folder_stream(int folder)
-{
-    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *stream = copy < 0 ? NULL : fdopendir(copy);
-    if (stream == NULL && copy >= 0) close(copy);
-    return stream;
-}
-
-static void keep_remove(int folder, uint64_t number)
-{
-    char name[NAME_SIZE];
-    segment_name(name, number, ".keep");
-    (void)unlinkat(folder, name, 0); /* one too many does no harm */
-}
-
-/*
- * Segment `number` is about to leave the folder: sees to it that its number stays on record, by a
- * newer file or by a .keep.
- */
-static int number_keep(const struct spool_directory *directory, int folder, uint64_t number)
-{
-    char name[NAME_SIZE];
-    uint64_t other = 0;
-    uint64_t newest = 0;
-    bool is_keep = false;
-
-    DIR *stream = folder_stream(folder);
-    if (stream == NULL) return -errno;
-    while (folder_next(stream, &other, &is_keep)) {
-        if (is_keep && other < number) keep_remove(folder, other);
-        if (other != number && other > newest) newest = other;
-    }
-    closedir(stream);
-    if (newest > number) return 0;
-    segment_name(name, number, ".keep");
-    int keep = openat(folder, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (keep < 0) return -errno;
-    close(keep);
-    return directory->is_synced ? result_of(fsync(folder)) : 0;
+    return spool_folder_open(directory->folder, name);
 }
 
 /* --- opening ---------------------------------------------------------------------------------- */
@@ -177,7 +83,7 @@ static int own_open(struct spool_directory *directory, int parent)
 
     own_name(name, sizeof(name));
     if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST) return -errno;
-    int folder = folder_open(parent, name);
+    int folder = spool_folder_open(parent, name);
     if (folder < 0) return folder;
     int error = fstat(folder, &status) < 0 ? -errno : 0;
     if (error == 0 && (status.st_mode & OTHERS_WRITE) != 0) error = -EPERM;
@@ -242,12 +148,12 @@ int spool_directory_open(struct spool_directory *directory, const char *path)
 static bool is_spool(int folder)
 {
     struct stat status;
-    char name[FOLDER_SIZE];
+    char name[SPOOL_FOLDER_NAME_SIZE];
 
     if (fstatat(folder, "lock", &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode))
         return true;
     for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX; worker++) {
-        folder_name(name, worker);
+        spool_folder_name(name, worker);
         if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode))
             return true;
     }
@@ -268,7 +174,7 @@ int spool_directory_open_to_read(struct spool_directory *directory, const char *
         return 0;
     }
     own_name(name, sizeof(name));
-    int own = folder_open(top, name);
+    int own = spool_folder_open(top, name);
     close(top);
     if (own < 0) return own == -EPERM ? own : -ENOENT;
     error = is_spool(own) ? path_append(directory, name) : -ENOENT;
@@ -349,38 +255,50 @@ static void file_header_read(int folder, const char *name, struct spool_file *fi
     file->created_ns = header.created_ns;
     if (spool_format_get_mark(page, SPOOL_MARK_OPENED, header.salt, &mark))
         file->opened_ns = mark.time_ns;
-    file->is_sealed = spool_format_get_mark(page, SPOOL_MARK_SEALED, header.salt, &mark);
+    if (!spool_format_get_mark(page, SPOOL_MARK_SEALED, header.salt, &mark)) return;
+    file->is_sealed = true;
+    file->sealed_ns = mark.time_ns;
 }
 
 /* 0 or -ENOMEM. A file that vanishes meanwhile, or is no regular file, is left out. */
-static int list_folder(struct file_list *list, int folder, uint32_t worker)
+static int list_segments(struct file_list *list, int folder, uint32_t worker, DIR *stream)
 {
-    char name[NAME_SIZE];
+    char name[SPOOL_SEGMENT_NAME_SIZE];
     struct stat status;
     uint64_t number = 0;
-    bool is_keep = false;
-    int error = 0;
 
-    DIR *stream = folder_stream(folder);
-    if (stream == NULL) return -errno;
-    while (error == 0 && folder_next(stream, &number, &is_keep)) {
-        segment_name(name, number, is_keep ? ".keep" : ".seg");
+    while (spool_folder_next(stream, &number)) {
+        spool_folder_segment_name(name, number);
         if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) < 0) continue;
         if (!S_ISREG(status.st_mode)) continue;
         struct spool_file *file = list_add(list);
-        error = file == NULL ? -ENOMEM : 0;
-        if (error != 0) break;
+        if (file == NULL) return -ENOMEM;
         file->number = number;
         file->worker = worker;
-        file->is_empty = is_keep;
-        file->size = is_keep ? 0 : (uint64_t)status.st_size;
-        if (!is_keep) file_header_read(folder, name, file);
+        file->size = (uint64_t)status.st_size;
+        file_header_read(folder, name, file);
     }
-    closedir(stream);
-    return error;
+    return 0;
 }
 
-/* By worker, then number; a segment stands before the .keep of its number. */
+static int list_folder(struct file_list *list, int folder, uint32_t worker)
+{
+    struct spool_folder_memory memory = spool_folder_recall(folder);
+    DIR *stream = spool_folder_stream(folder);
+    if (stream == NULL) return -errno;
+    int error = list_segments(list, folder, worker, stream);
+    closedir(stream);
+    if (error < 0 || memory.newest == 0) return error;
+    struct spool_file *file = list_add(list);
+    if (file == NULL) return -ENOMEM;
+    file->number = memory.newest;
+    file->worker = worker;
+    file->freed_ns = memory.freed_ns;
+    file->is_empty = true;
+    return 0;
+}
+
+/* By worker, then number. */
 static int file_compare(const void *left, const void *right)
 {
     const struct spool_file *a = left;
@@ -388,20 +306,6 @@ static int file_compare(const void *left, const void *right)
     if (a->worker != b->worker) return a->worker < b->worker ? -1 : 1;
     if (a->number != b->number) return a->number < b->number ? -1 : 1;
     return (int)a->is_empty - (int)b->is_empty;
-}
-
-/* A crash may leave both a segment and the .keep of its number: the segment is what counts. */
-static uint64_t list_unique(struct spool_file *files, uint64_t count)
-{
-    uint64_t kept = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        const struct spool_file *before = kept == 0 ? NULL : &files[kept - 1];
-        if (before != NULL && before->worker == files[i].worker &&
-            before->number == files[i].number)
-            continue;
-        files[kept++] = files[i];
-    }
-    return kept;
 }
 
 int64_t spool_directory_list(const struct spool_directory *directory, struct spool_file **files)
@@ -426,7 +330,7 @@ int64_t spool_directory_list(const struct spool_directory *directory, struct spo
     }
     qsort(list.files, list.count, sizeof(*list.files), file_compare);
     *files = list.files;
-    return (int64_t)list_unique(list.files, list.count);
+    return (int64_t)list.count;
 }
 
 /* --- making segments -------------------------------------------------------------------------- */
@@ -515,12 +419,12 @@ static struct spool_format_segment header_of(uint32_t worker, uint64_t number, u
 int spool_directory_create(struct spool_directory *directory, struct spool_segment *segment,
                            uint32_t worker, uint64_t number, uint64_t size, uint64_t now_ns)
 {
-    char name[NAME_SIZE];
+    char name[SPOOL_SEGMENT_NAME_SIZE];
     struct spool_format_segment header = header_of(worker, number, size, now_ns);
 
     int folder = worker_folder_make(directory, worker);
     if (folder < 0) return folder;
-    segment_name(name, number, ".seg");
+    spool_folder_segment_name(name, number);
     int file = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     int error = file < 0 ? -errno : 0;
     if (error == 0) {
@@ -532,6 +436,44 @@ int spool_directory_create(struct spool_directory *directory, struct spool_segme
     }
     close(folder);
     return error;
+}
+
+/* When the folder's log went on behind `number`, or now: a bound for what a crash left unsealed. */
+static uint64_t successor_opened_ns(int folder, uint32_t worker, uint64_t number)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+    uint64_t earliest_ns = clock_realtime_ns();
+    uint64_t other = 0;
+
+    DIR *stream = spool_folder_stream(folder);
+    while (stream != NULL && spool_folder_next(stream, &other)) {
+        struct spool_file file = {.worker = worker, .number = other};
+        spool_folder_segment_name(name, other);
+        if (other > number) file_header_read(folder, name, &file);
+        if (file.opened_ns != 0 && file.opened_ns < earliest_ns) earliest_ns = file.opened_ns;
+    }
+    if (stream != NULL) closedir(stream);
+    return earliest_ns;
+}
+
+/*
+ * A segment file is about to leave its folder: which messages go with it? All that were committed
+ * until it was sealed, or the log went on elsewhere.
+ */
+static int folder_part(const struct spool_directory *directory, int folder, uint32_t worker,
+                       uint64_t number)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+    struct spool_file file = {.worker = worker, .number = number};
+    uint64_t freed_ns = 0;
+
+    spool_folder_segment_name(name, number);
+    file_header_read(folder, name, &file);
+    if (file.is_sealed)
+        freed_ns = file.sealed_ns;
+    else if (file.opened_ns != 0)
+        freed_ns = successor_opened_ns(folder, worker, number);
+    return spool_folder_remember(folder, number, freed_ns, directory->is_synced);
 }
 
 /* Opens an old segment file that is ours, to be written over. */
@@ -560,20 +502,19 @@ static int recycle_file(struct spool_directory *directory, const struct spool_fi
                         int old_folder, int new_folder, struct spool_format_segment *header,
                         struct spool_segment *segment)
 {
-    char old_name[NAME_SIZE];
-    char new_name[NAME_SIZE];
-    bool is_newer_there = old->worker == header->worker && old->number < header->number;
+    char old_name[SPOOL_SEGMENT_NAME_SIZE];
+    char new_name[SPOOL_SEGMENT_NAME_SIZE];
 
-    segment_name(old_name, old->number, ".seg");
-    segment_name(new_name, header->number, ".seg");
+    spool_folder_segment_name(old_name, old->number);
+    spool_folder_segment_name(new_name, header->number);
     int file = old_open(old_folder, old_name);
     if (file < 0) return file;
-    int error = is_newer_there ? 0 : number_keep(directory, old_folder, old->number);
+    int error = folder_part(directory, old_folder, old->worker, old->number);
     if (error == 0) error = rename_new(old_folder, old_name, new_folder, new_name);
     if (error == 0) {
         error = segment_make(directory, file, new_folder, header, segment);
         if (error < 0) {
-            (void)number_keep(directory, new_folder, header->number);
+            /* Its number was never handed out, so it need not be remembered. */
             (void)unlinkat(new_folder, new_name, 0);
         }
     }
@@ -611,11 +552,11 @@ void spool_directory_release(struct spool_segment *segment)
 /* Removes a segment file whose number stays on record. */
 static int number_remove(const struct spool_directory *directory, uint32_t worker, uint64_t number)
 {
-    char name[NAME_SIZE];
+    char name[SPOOL_SEGMENT_NAME_SIZE];
     int folder = worker_folder_open(directory, worker);
     if (folder < 0) return -errno;
-    int error = number_keep(directory, folder, number);
-    segment_name(name, number, ".seg");
+    int error = folder_part(directory, folder, worker, number);
+    spool_folder_segment_name(name, number);
     if (error == 0) error = result_of(unlinkat(folder, name, 0));
     close(folder);
     return error;
@@ -659,12 +600,12 @@ static int descriptor_map(int descriptor, const struct spool_file *file, const u
 int spool_directory_map(const struct spool_directory *directory, const struct spool_file *file,
                         const uint8_t **base, uint64_t *size)
 {
-    char name[NAME_SIZE];
+    char name[SPOOL_SEGMENT_NAME_SIZE];
 
     if (file->is_empty) return -ENOENT;
     int folder = worker_folder_open(directory, file->worker);
     if (folder < 0) return -errno;
-    segment_name(name, file->number, ".seg");
+    spool_folder_segment_name(name, file->number);
     int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     int error = descriptor < 0 ? -errno : 0;
     close(folder);

@@ -1,14 +1,14 @@
 /*
  * spool_directory -- the spool's files: the only file-system calls of the spool. A seam.
  *
- *   SPOOL/lock  SPOOL/w00/0000000001.seg  SPOOL/w01/0000000007.keep ...
+ *   SPOOL/lock  SPOOL/w00/0000000001.seg  SPOOL/w00/freed ...   (spool_folder)
  *
  * Owns:       the directory and lock descriptors.
  * Errors:     -errno, each left to the caller to name; nothing is retried.
  * Invariants: (1) A file's name, its header's number and every record's epoch agree, or it is not
  *             read.
  *             (2) A number is never used twice in a folder, not even after everything was trimmed:
- *             an empty "<number>.keep" stands for the newest number if its segment is gone.
+ *             the folder remembers the newest that left.
  *             (3) Trimming unlinks and never cuts: who has a file mapped for reading keeps seeing
  *             its bytes. Recycling changes the header before any other byte.
  * Thread:     the steward's; look-ups any.
@@ -29,9 +29,11 @@ struct spool_file {
     uint64_t size;       /* bytes of the file */
     uint64_t created_ns; /* CLOCK_REALTIME when it was made; 0 if its header can't be trusted */
     uint64_t opened_ns;  /* when its writer began with it; 0 if it never did */
+    uint64_t sealed_ns;  /* when its writer had finished with it */
+    uint64_t freed_ns;   /* of an empty one: messages committed up to then may have left */
     uint32_t worker;
     bool is_sealed; /* its writer has finished with it */
-    bool is_empty;  /* no segment: what is left to keep the number */
+    bool is_empty;  /* no segment: what the folder remembers of those that left */
 };
 
 struct spool_directory {

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "spool/spool_directory.h"
 #include "spool/spool_reader.h"
 
@@ -245,11 +246,15 @@ static void recycle_renames(void **state)
     assert_false(file_exists(place, "w00/0000000001.seg", &status));
     assert_int_equal(spool_directory_map(&directory, &old, &base, &size), -ENOENT);
     assert_int_equal(spool_directory_recycle(&directory, &old, &segment, 0, 3, SIZE, NOW), -ENOENT);
-    assert_int_equal(spool_directory_list(&directory, &files), 1); /* no .keep: 2 is newer */
-    read_one(&directory, &files[0], content, sizeof(content));
+    assert_int_equal(spool_directory_list(&directory, &files), 2);
+    assert_true(files[0].is_empty);
+    assert_int_equal(files[0].number, 1);
+    assert_int_equal(files[0].freed_ns, NOW + 7); /* when it was sealed */
+    read_one(&directory, &files[1], content, sizeof(content));
     assert_string_equal(content, "");
-    assert_int_equal(files[0].created_ns, NOW + 1);
-    assert_false(files[0].is_sealed);
+    assert_int_equal(files[1].created_ns, NOW + 1);
+    assert_false(files[1].is_sealed);
+    files[0] = files[1];
     old = files[0];
     free(files);
     store_one(&segment, "new content", &id);
@@ -306,65 +311,104 @@ static void crash_in_recycle(void **state)
     assert_int_equal(truncate(to, 0), -1);
     (void)snprintf(to, sizeof(to), "%s/w00/0000000005.seg", place->path);
     assert_int_equal(truncate(to, 100), 0);
-    assert_int_equal(spool_directory_list(&directory, &files), 1);
-    assert_int_equal(spool_directory_map(&directory, &files[0], &base, &size), -EBADMSG);
+    assert_int_equal(spool_directory_list(&directory, &files), 2);
+    assert_int_equal(spool_directory_map(&directory, &files[1], &base, &size), -EBADMSG);
     free(files);
     spool_directory_close(&directory);
 }
 
-static uint64_t newest_number(const struct spool_directory *directory)
+/* What the only folder remembers. */
+static struct spool_file memory_of(const struct spool_directory *directory)
 {
     struct spool_file *files;
+    struct spool_file memory = {0};
     int64_t count = spool_directory_list(directory, &files);
-    assert_true(count > 0);
-    uint64_t newest = files[count - 1].number;
+    for (int64_t i = 0; i < count; i++)
+        if (files[i].is_empty) memory = files[i];
     free(files);
-    return newest;
+    return memory;
 }
 
-static void trim_keeps_the_number(void **state)
+static void trim_remembers(void **state)
 {
     const struct place *place = *state;
     struct spool_directory directory;
-    struct spool_segment segments[3];
+    struct spool_segment segments[4];
     struct spool_file *files;
+    struct spool_id id;
     struct stat status;
     const uint8_t *base;
     uint64_t size;
 
     assert_int_equal(spool_directory_open(&directory, place->path), 0);
-    for (uint32_t i = 0; i < 3; i++) {
+    for (uint32_t i = 0; i < 4; i++)
         assert_int_equal(spool_directory_create(&directory, &segments[i], 0, i + 1, SIZE, NOW), 0);
-        segments[i].base[8000] = 'x';
-    }
-    assert_int_equal(spool_directory_list(&directory, &files), 3);
+    store_one(&segments[0], "sealed at 7", &id);
+    spool_format_put_mark(segments[1].base, SPOOL_MARK_OPENED, segments[1].salt,
+                          (struct spool_format_mark){.time_ns = NOW + 20});
+    spool_format_put_mark(segments[2].base, SPOOL_MARK_OPENED, segments[2].salt,
+                          (struct spool_format_mark){.time_ns = NOW + 30});
+    segments[2].base[8000] = 'x';
+    assert_int_equal(spool_directory_list(&directory, &files), 4);
     assert_int_equal(spool_directory_map(&directory, &files[2], &base, &size), 0);
+
     assert_int_equal(spool_directory_trim(&directory, &files[0]), 0);
-    assert_int_equal(newest_number(&directory), 3);
-    assert_false(file_exists(place, "w00/0000000001.keep", &status));
+    assert_int_equal(memory_of(&directory).number, 1);
+    assert_int_equal(memory_of(&directory).freed_ns, NOW + 7);
+    /* Never sealed: what it held was committed before the log went on in 3. */
+    assert_int_equal(spool_directory_trim(&directory, &files[1]), 0);
+    assert_int_equal(memory_of(&directory).freed_ns, NOW + 30);
+    /* Never begun: its number is remembered, but nothing left with it. */
+    assert_int_equal(spool_directory_trim(&directory, &files[3]), 0);
+    assert_int_equal(memory_of(&directory).number, 4);
+    assert_int_equal(memory_of(&directory).freed_ns, NOW + 30);
     assert_int_equal(spool_directory_trim(&directory, &files[2]), 0);
-    assert_int_equal(newest_number(&directory), 3);
-    assert_true(file_exists(place, "w00/0000000003.keep", &status));
-    assert_int_equal(status.st_size, 0);
+    assert_int_equal(memory_of(&directory).number, 4);
+    assert_true(memory_of(&directory).freed_ns > NOW + CLOCK_NS_PER_S); /* now, that is */
     assert_int_equal(base[8000], 'x'); /* who had it mapped still sees it */
     segments[2].base[8001] = 'y';
     assert_int_equal(base[8001], 'y');
     spool_directory_unmap(base, size);
-    assert_int_equal(spool_directory_trim(&directory, &files[1]), 0);
-    assert_int_equal(newest_number(&directory), 3);
     assert_int_equal(spool_directory_trim(&directory, &files[1]), -ENOENT);
     free(files);
-    /* A prepared segment that is not used leaves its number too, and one .keep is enough. */
+
     struct spool_segment unused;
-    assert_int_equal(spool_directory_create(&directory, &unused, 0, 4, SIZE, NOW), 0);
+    assert_int_equal(spool_directory_create(&directory, &unused, 0, 5, SIZE, NOW), 0);
     spool_directory_withdraw(&directory, &unused);
     assert_null(unused.base);
     assert_int_equal(spool_directory_list(&directory, &files), 1);
-    assert_int_equal(files[0].number, 4);
+    assert_int_equal(files[0].number, 5);
     assert_true(files[0].is_empty);
     free(files);
-    for (uint32_t i = 0; i < 3; i++)
+    assert_true(file_exists(place, "w00/freed", &status));
+    assert_false(file_exists(place, "w00/freed.new", &status));
+    for (uint32_t i = 0; i < 4; i++)
         spool_directory_release(&segments[i]);
+    spool_directory_close(&directory);
+}
+
+/* Whatever stands in the memory's place is no more than nothing remembered. */
+static void broken_memory(void **state)
+{
+    const struct place *place = *state;
+    static const char *const texts[] = {
+        "",       "\n",     "1\n",     "1 2", "1 x\n",
+        "1  2\n", "-1 2\n", "1 2 3\n", " \n", "99999999999999999999999 1\n"};
+    struct spool_directory directory;
+    struct spool_segment segment;
+    char path[256];
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    (void)snprintf(path, sizeof(path), "%s/w00/freed", place->path);
+    for (uint32_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        int file = open(path, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+        assert_int_equal(write(file, texts[i], strlen(texts[i])), (ssize_t)strlen(texts[i]));
+        close(file);
+        assert_int_equal(memory_of(&directory).number, 0);
+    }
+    spool_directory_withdraw(&directory, &segment);
+    assert_int_equal(memory_of(&directory).number, 1);
     spool_directory_close(&directory);
 }
 
@@ -514,7 +558,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(list_ignores_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(recycle_renames, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_in_recycle, setup, teardown),
-        cmocka_unit_test_setup_teardown(trim_keeps_the_number, setup, teardown),
+        cmocka_unit_test_setup_teardown(trim_remembers, setup, teardown),
+        cmocka_unit_test_setup_teardown(broken_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(one_server_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(planted_links, setup, teardown),
         cmocka_unit_test_setup_teardown(shared_directory, setup, teardown),
