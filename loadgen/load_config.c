@@ -1,0 +1,425 @@
+#include "loadgen/load_config.h"
+
+#include "base/clock.h"
+#include "base/options.h"
+#include "base/units.h"
+#include "loadgen/load_mail.h"
+#include "loadgen/load_plan.h"
+
+#include <netinet/in.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_TARGET    "127.0.0.1:2525"
+#define DEFAULT_TARGET_V6 "[::1]:2525"
+#define DEFAULT_PORT      25
+#define CONNECTIONS_MAX   1000000u
+#define RECIPIENTS_MAX    1000u
+#define ADDRESS_MAX       254u /* RFC 5321 4.5.3.1.3: a path is 256 with its brackets */
+#define SUBJECT_MAX       900u /* RFC 5322 2.1.1: a line is 998 */
+
+static const char *const pipelining_choices[] = {"auto", "off", "group", "stream", NULL};
+static const char *const progress_choices[] = {"auto", "line", "none", NULL};
+
+#define FIELD(name) .offset = offsetof(struct load_config, name)
+
+static const struct option_row rows[] = {
+    {.kind = OPTION_HEADING, .name = "load", .help = "Load"},
+    {.kind = OPTION_COUNT,
+     .letter = 'c',
+     .alias = 's',
+     .name = "connections",
+     FIELD(connections),
+     .argument = "N",
+     .help = "concurrent SMTP sessions [10]",
+     .minimum = 1,
+     .maximum = CONNECTIONS_MAX},
+    {.kind = OPTION_COUNT,
+     .letter = 't',
+     .name = "threads",
+     FIELD(threads),
+     .argument = "N",
+     .help = "worker threads, one ring each [auto: min(cores, c/64), at least 1]",
+     .minimum = 1,
+     .maximum = LOAD_PLAN_WORKERS_MAX,
+     .hint = "recipients are --to"},
+    {.kind = OPTION_DURATION,
+     .letter = 'd',
+     .name = "duration",
+     FIELD(duration_ns),
+     .argument = "T",
+     .help = "measured time [10s]",
+     .minimum = CLOCK_NS_PER_MS,
+     .hint = "smtp-source's -d is the default here; see -k"},
+    {.kind = OPTION_COUNT,
+     .letter = 'n',
+     .alias = 'm',
+     .name = "messages",
+     FIELD(messages),
+     .argument = "N",
+     .help = "stop after N messages; with -d: or after that time",
+     .minimum = 1,
+     .maximum = LOAD_MAIL_SEQUENCE_MAX},
+    {.kind = OPTION_TEXT,
+     .letter = 'k',
+     .name = "per-connection",
+     FIELD(per_connection_text),
+     .argument = "N",
+     .help = "messages per connection, N or inf [inf]"},
+    {.kind = OPTION_DURATION,
+     .name = "drain",
+     FIELD(drain_ns),
+     .argument = "T",
+     .help = "longest wait at the end for messages in flight [10s]"},
+
+    {.kind = OPTION_HEADING, .name = "message", .help = "Message"},
+    {.kind = OPTION_SIZE,
+     .letter = 'l',
+     .name = "length",
+     FIELD(length),
+     .argument = "SIZE",
+     .help = "octets of the body: 0, or 2 and more [10k]",
+     .maximum = LOAD_MAIL_LENGTH_MAX},
+    {.kind = OPTION_TEXT,
+     .letter = 'f',
+     .name = "from",
+     FIELD(sender),
+     .argument = "ADDR",
+     .help = "envelope sender, <> for none [load@client.test]"},
+    {.kind = OPTION_TEXT,
+     .name = "to",
+     FIELD(recipient),
+     .argument = "ADDR",
+     .help = "envelope recipient, numbered: user1@, user2@ ... [user@sink.test]"},
+    {.kind = OPTION_FLAG,
+     .letter = 'N',
+     .name = "number",
+     FIELD(numbers_recipients),
+     .help = "number the recipients [on]"},
+    {.kind = OPTION_COUNT,
+     .letter = 'r',
+     .name = "recipients",
+     FIELD(recipients),
+     .argument = "N",
+     .help = "recipients per message [1]",
+     .minimum = 1,
+     .maximum = RECIPIENTS_MAX},
+    {.kind = OPTION_TEXT,
+     .letter = 'S',
+     .name = "subject",
+     FIELD(subject),
+     .argument = "TEXT",
+     .help = "subject of the messages [load test]"},
+    {.kind = OPTION_COUNT,
+     .name = "seed",
+     FIELD(seed),
+     .argument = "N",
+     .help = "random seed of the texts; every report prints it [time]"},
+
+    {.kind = OPTION_HEADING, .name = "smtp", .help = "SMTP"},
+    {.kind = OPTION_TEXT,
+     .letter = 'M',
+     .name = "helo",
+     FIELD(helo),
+     .argument = "NAME",
+     .help = "name said in EHLO [client.test]"},
+    {.kind = OPTION_CHOICE,
+     .name = "pipelining",
+     FIELD(pipelining),
+     .argument = "MODE",
+     .choices = pipelining_choices,
+     .help = "auto | off | group | stream: wait for each reply; MAIL, RCPT and DATA together; the "
+             "next message's group right behind the final dot [auto: group if offered]"},
+    {.kind = OPTION_DURATION,
+     .name = "timeout",
+     FIELD(timeout_ns),
+     .argument = "T",
+     .help = "longest wait for a reply [30s]",
+     .minimum = 10 * CLOCK_NS_PER_MS},
+
+    {.kind = OPTION_HEADING, .name = "network", .help = "Network"},
+    {.kind = OPTION_FLAG, .letter = '4', .name = "ipv4", FIELD(only_v4), .help = "IPv4 only"},
+    {.kind = OPTION_FLAG, .letter = '6', .name = "ipv6", FIELD(only_v6), .help = "IPv6 only"},
+    {.kind = OPTION_TEXT,
+     .name = "cpus",
+     FIELD(cpus_text),
+     .argument = "LIST",
+     .help = "pin the workers to these CPUs, e.g. 0,2-3"},
+    {.kind = OPTION_FLAG,
+     .name = "allow-public",
+     FIELD(allow_public),
+     .help = "permit a target outside loopback and private networks"},
+
+    {.kind = OPTION_HEADING, .name = "result", .help = "Result"},
+    {.kind = OPTION_TEXT,
+     .letter = 'o',
+     .name = "output",
+     FIELD(output),
+     .argument = "FILE",
+     .help = "write the result as JSON; - is stdout, and the summary goes to stderr"},
+    {.kind = OPTION_TEXT,
+     .name = "ledger",
+     FIELD(ledger),
+     .argument = "FILE",
+     .help = "one line a message and what became of it, for ringspool audit"},
+    {.kind = OPTION_FLAG,
+     .name = "no-histogram",
+     FIELD(no_histogram),
+     .help = "leave the histogram out of the summary"},
+    {.kind = OPTION_CHOICE,
+     .name = "progress",
+     FIELD(progress),
+     .argument = "MODE",
+     .choices = progress_choices,
+     .help = "auto | line | none: once a second on a terminal, else every 10 s [auto]"},
+    {.kind = OPTION_FLAG,
+     .letter = 'q',
+     .name = "quiet",
+     FIELD(is_quiet),
+     .help = "no banner and no progress"},
+    {.kind = OPTION_FLAG,
+     .letter = 'v',
+     .name = "verbose",
+     FIELD(is_verbose),
+     .help = "a line for every refused message and every lost connection"},
+    {.kind = OPTION_FLAG,
+     .letter = 'A',
+     .name = "no-abort",
+     FIELD(does_not_abort),
+     .help = "accepted for smtp-source's sake: refusals never stop a run"},
+};
+
+static const struct options options = {
+    .program = "loadgen",
+    .usage =
+        "loadgen [OPTIONS] [HOST[:PORT]]        default " DEFAULT_TARGET ", port 25 for a HOST",
+    .epilogue =
+        "Exit status: 0 finished; 1 no connection, or no message accepted; 2 usage or safety\n"
+        "refusal, nothing was sent; 69 io_uring refused; 130, 143 stopped by a signal, with a\n"
+        "partial report (a second signal stops at once). Refused messages are data, not failures.",
+    .environment = "LOADGEN",
+    .rows = rows,
+    .count = sizeof rows / sizeof rows[0],
+};
+
+static void set_defaults(struct load_config *config)
+{
+    *config = (struct load_config){
+        .connections = 10,
+        .duration_ns = 0,
+        .messages = LOAD_UNLIMITED,
+        .per_connection = LOAD_UNLIMITED,
+        .length = 10000,
+        .recipients = 1,
+        .seed = clock_realtime_ns() / CLOCK_NS_PER_MS,
+        .timeout_ns = 30 * CLOCK_NS_PER_S,
+        .drain_ns = 10 * CLOCK_NS_PER_S,
+        .sender = "load@client.test",
+        .recipient = "user@sink.test",
+        .subject = "load test",
+        .helo = "client.test",
+        .per_connection_text = "inf",
+        .pipelining = LOAD_PIPELINING_AUTO,
+        .progress = LOAD_PROGRESS_AUTO,
+    };
+}
+
+__attribute__((format(printf, 2, 3))) static bool fail(char *error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(error, LOAD_CONFIG_ERROR_MAX, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+bool load_config_parse_cpus(const char *text, cpu_set_t *cpus)
+{
+    CPU_ZERO(cpus);
+    for (;;) {
+        char *end;
+        if (*text < '0' || *text > '9') return false;
+        unsigned long first = strtoul(text, &end, 10);
+        unsigned long last = first;
+        if (*end == '-') {
+            if (end[1] < '0' || end[1] > '9') return false;
+            last = strtoul(end + 1, &end, 10);
+        }
+        if (last >= CPU_SETSIZE || first > last) return false;
+        for (unsigned long cpu = first; cpu <= last; cpu++)
+            CPU_SET(cpu, cpus);
+        if (*end == '\0') return true;
+        if (*end != ',') return false;
+        text = end + 1;
+    }
+}
+
+/* What may stand in a command line without changing what it means. */
+static bool is_word(const char *text, uint64_t longest)
+{
+    uint64_t size = strlen(text);
+    if (size > longest) return false;
+    for (uint64_t index = 0; index < size; index++) {
+        unsigned char octet = (unsigned char)text[index];
+        if (octet <= ' ' || octet >= 127 || octet == '<' || octet == '>') return false;
+    }
+    return true;
+}
+
+static bool is_text(const char *text, uint64_t longest)
+{
+    uint64_t size = strlen(text);
+    for (uint64_t index = 0; index < size; index++)
+        if ((unsigned char)text[index] < ' ' || text[index] == 127) return false;
+    return size <= longest;
+}
+
+static bool check_per_connection(struct load_config *config, char *error)
+{
+    if (strcmp(config->per_connection_text, "inf") == 0) {
+        config->per_connection = LOAD_UNLIMITED;
+        return true;
+    }
+    if (units_parse_count(config->per_connection_text, &config->per_connection) &&
+        config->per_connection > 0)
+        return true;
+    return fail(error, "-k, --per-connection '%s': try 1, 100, inf", config->per_connection_text);
+}
+
+static bool check_texts(struct load_config *config, char *error)
+{
+    if (strcmp(config->sender, "<>") == 0) config->sender = "";
+    if (!is_word(config->sender, ADDRESS_MAX))
+        return fail(error, "-f, --from is no address: one word without <> and blanks");
+    if (config->recipient[0] == '\0' || !is_word(config->recipient, ADDRESS_MAX))
+        return fail(error, "--to is no address: one word without <> and blanks");
+    if (config->helo[0] == '\0' || !is_word(config->helo, ADDRESS_MAX))
+        return fail(error, "-M, --helo is no name: one word without <> and blanks");
+    if (!is_text(config->subject, SUBJECT_MAX))
+        return fail(error, "-S, --subject: at most %u octets, no control characters", SUBJECT_MAX);
+    return true;
+}
+
+static bool check_values(struct load_config *config, char *error)
+{
+    if (!check_per_connection(config, error)) return false;
+    if (!check_texts(config, error)) return false;
+    if (config->length == 1)
+        return fail(error, "-l, --length: a body ends in CR LF, so it has 0 octets or at least 2");
+    if (config->only_v4 && config->only_v6) return fail(error, "-4 and -6 exclude one another");
+    if (config->cpus_text != NULL) {
+        config->is_pinned = load_config_parse_cpus(config->cpus_text, &config->cpus);
+        if (!config->is_pinned)
+            return fail(error, "--cpus '%s' is no list of CPUs: try 0,2-3", config->cpus_text);
+    }
+    if (config->duration_ns == 0)
+        config->duration_ns =
+            config->messages == LOAD_UNLIMITED ? 10 * CLOCK_NS_PER_S : LOAD_UNLIMITED;
+    return true;
+}
+
+static bool is_private_v4(uint32_t address)
+{
+    static const struct {
+        uint32_t network;
+        uint32_t bits;
+    } networks[] = {
+        {0x7f000000, 8},  /* 127.0.0.0/8                */
+        {0x0a000000, 8},  /* RFC 1918                   */
+        {0xac100000, 12}, /* RFC 1918                   */
+        {0xc0a80000, 16}, /* RFC 1918                   */
+        {0xa9fe0000, 16}, /* link-local, RFC 3927       */
+        {0x64400000, 10}, /* shared, RFC 6598           */
+    };
+    for (uint32_t index = 0; index < sizeof networks / sizeof networks[0]; index++)
+        if ((address ^ networks[index].network) >> (32 - networks[index].bits) == 0) return true;
+    return false;
+}
+
+bool load_config_is_private(const struct net_address *address)
+{
+    const void *storage = &address->storage;
+    if (address->storage.ss_family == AF_INET) {
+        const struct sockaddr_in *in = storage;
+        return is_private_v4(ntohl(in->sin_addr.s_addr));
+    }
+    const struct sockaddr_in6 *in6 = storage;
+    const uint8_t *octets = in6->sin6_addr.s6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+        return is_private_v4((uint32_t)octets[12] << 24 | (uint32_t)octets[13] << 16 |
+                             (uint32_t)octets[14] << 8 | octets[15]);
+    if (IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr)) return true;
+    if (IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr)) return true;
+    return (octets[0] & 0xfe) == 0xfc; /* unique local, RFC 4193 */
+}
+
+/* "PORT" and ":PORT" resolve to the unspecified address; a client means this host by it. */
+static void replace_unspecified(struct net_address *address)
+{
+    void *storage = &address->storage;
+    if (address->storage.ss_family == AF_INET) {
+        struct sockaddr_in *in = storage;
+        if (in->sin_addr.s_addr == htonl(INADDR_ANY)) in->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        return;
+    }
+    struct sockaddr_in6 *in6 = storage;
+    if (IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr)) in6->sin6_addr = in6addr_loopback;
+}
+
+static bool resolve(struct load_config *config, char *error)
+{
+    char reason[NET_ERROR_MAX];
+    char text[NET_TEXT_MAX];
+    int family = config->only_v4 ? AF_INET : config->only_v6 ? AF_INET6 : AF_UNSPEC;
+
+    config->address_count = net_resolve(config->target, DEFAULT_PORT, family, config->addresses,
+                                        LOAD_ADDRESSES_MAX, reason);
+    if (config->address_count == 0) return fail(error, "%s", reason);
+    for (uint32_t index = 0; index < config->address_count; index++) {
+        struct net_address *address = &config->addresses[index];
+        replace_unspecified(address);
+        if (config->allow_public || load_config_is_private(address)) continue;
+        return fail(error,
+                    "%s is a public address; load tests belong on your own network: if this host "
+                    "is yours, say --allow-public",
+                    net_format(text, address));
+    }
+    return true;
+}
+
+static bool check_target(struct load_config *config, int argc, char **argv, int first, char *error)
+{
+    config->target = config->only_v6 ? DEFAULT_TARGET_V6 : DEFAULT_TARGET;
+    if (first < argc) config->target = argv[first];
+    if (first + 1 < argc)
+        return fail(error, "one target, please: '%s' is left over (see --help)", argv[first + 1]);
+    if (strncmp(config->target, "unix:", 5) == 0)
+        return fail(error, "'%s': only TCP targets so far: try HOST:PORT", config->target);
+    return resolve(config, error);
+}
+
+enum load_config_outcome load_config_read(struct load_config *config, int argc, char **argv,
+                                          char *error)
+{
+    struct options_result result;
+
+    set_defaults(config);
+    options_parse(&options, argc, argv, config, &result);
+    switch (result.outcome) {
+    case OPTIONS_HELP:
+        options_print_help(&options, result.help_group);
+        return LOAD_CONFIG_HELP;
+    case OPTIONS_VERSION:
+        return LOAD_CONFIG_VERSION;
+    case OPTIONS_WRONG:
+        (void)fail(error, "%s", result.error);
+        return LOAD_CONFIG_WRONG;
+    case OPTIONS_PARSED:
+        break;
+    }
+    if (!check_values(config, error)) return LOAD_CONFIG_WRONG;
+    if (!check_target(config, argc, argv, result.first_operand, error)) return LOAD_CONFIG_WRONG;
+    return LOAD_CONFIG_READY;
+}

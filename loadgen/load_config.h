@@ -1,0 +1,77 @@
+/*
+ * load_config -- the command line as one checked struct.
+ *
+ * Borrows:    texts point into argv or the environment.
+ * Errors:     one line that names the option, what was expected and what to do.
+ * Invariants: after LOAD_CONFIG_READY every field is in range and every text fit for a command.
+ */
+#pragma once
+
+#include "base/check.h"
+#include "loadgen/load_session.h"
+#include "ring/net.h"
+
+#include <sched.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LOAD_ADDRESSES_MAX    8u
+#define LOAD_CONFIG_ERROR_MAX 600u
+#define LOAD_UNLIMITED        UINT64_MAX
+
+enum load_progress_mode { LOAD_PROGRESS_AUTO, LOAD_PROGRESS_LINE, LOAD_PROGRESS_NONE };
+
+struct load_config {
+    uint64_t connections;
+    uint64_t threads; /* 0: chosen by load_plan */
+    uint64_t duration_ns;
+    uint64_t messages;
+    uint64_t per_connection;
+    uint64_t length;
+    uint64_t recipients;
+    uint64_t seed;
+    uint64_t timeout_ns;
+    uint64_t drain_ns;
+    const char *sender;
+    const char *recipient;
+    const char *subject;
+    const char *helo;
+    const char *ledger; /* file, or NULL             */
+    const char *output; /* file, "-", or NULL        */
+    const char *target; /* as given, or the default  */
+    int pipelining;     /* enum load_pipelining      */
+    int progress;       /* enum load_progress_mode */
+    bool no_histogram;
+    bool is_quiet;
+    bool is_verbose;
+    bool only_v4;
+    bool only_v6;
+    bool allow_public;
+    bool is_pinned; /* cpus holds where to      */
+    cpu_set_t cpus;
+    struct net_address addresses[LOAD_ADDRESSES_MAX];
+    uint32_t address_count;
+
+    /* As given; the fields above are what they mean. */
+    const char *per_connection_text;
+    const char *cpus_text;
+    bool numbers_recipients; /* -N: what is done anyway          */
+    bool does_not_abort;     /* -A of smtp-source: done anyway   */
+};
+
+enum load_config_outcome {
+    LOAD_CONFIG_READY,
+    LOAD_CONFIG_HELP,    /* the help was printed               */
+    LOAD_CONFIG_VERSION, /* the caller prints the version      */
+    LOAD_CONFIG_WRONG,   /* `error` says why; exit 2           */
+};
+
+/* Reads the command line and the environment, checks, resolves the target. */
+MUST_USE enum load_config_outcome load_config_read(struct load_config *config, int argc,
+                                                   char **argv, char *error);
+
+/* Loopback, RFC 1918, unique local, link-local or shared (RFC 6598) address space. */
+bool load_config_is_private(const struct net_address *address);
+
+/* Reads "0,2-3" into `cpus`. False if it is anything else, or empty. */
+MUST_USE bool load_config_parse_cpus(const char *text, cpu_set_t *cpus);

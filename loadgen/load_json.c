@@ -1,0 +1,418 @@
+#include "loadgen/load_json.h"
+
+#include "base/clock.h"
+#include "version.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const double percentiles[] = {50, 75, 90, 99, 99.9, 99.99};
+
+/* Each setter takes the new value over; without memory, jansson makes the whole result NULL. */
+static void set(json_t *object, const char *name, json_t *value)
+{
+    (void)json_object_set_new(object, name, value == NULL ? json_null() : value);
+}
+
+static void set_count(json_t *object, const char *name, uint64_t count)
+{
+    set(object, name, json_integer((json_int_t)count));
+}
+
+/* LOAD_UNLIMITED becomes null. */
+static void set_limit(json_t *object, const char *name, uint64_t count)
+{
+    set(object, name, count == LOAD_UNLIMITED ? NULL : json_integer((json_int_t)count));
+}
+
+static void set_text(json_t *object, const char *name, const char *text)
+{
+    set(object, name, text[0] == '\0' ? NULL : json_string(text));
+}
+
+static void set_date(json_t *object, const char *name, uint64_t realtime_ns)
+{
+    char text[64];
+    char date[32];
+    time_t seconds = (time_t)(realtime_ns / CLOCK_NS_PER_S);
+    struct tm utc;
+
+    CHECK(gmtime_r(&seconds, &utc) != NULL);
+    (void)strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &utc);
+    (void)snprintf(text, sizeof text, "%s.%03uZ", date,
+                   (unsigned)(realtime_ns % CLOCK_NS_PER_S / CLOCK_NS_PER_MS));
+    set_text(object, name, text);
+}
+
+static json_t *make_tool(void)
+{
+    json_t *tool = json_object();
+    set_text(tool, "name", "loadgen");
+    set_text(tool, "version", RINGSINK_VERSION);
+    set_text(tool, "commit", RINGSINK_COMMIT);
+    set(tool, "features", json_pack("[s]", "io_uring"));
+    return tool;
+}
+
+static json_t *make_run(const struct load_result *result)
+{
+    char id[17] = {0};
+    json_t *run = json_object();
+    json_t *argv = json_array();
+
+    bytes_put_hex((uint8_t *)id, result->run);
+    for (int index = 0; index < result->argc; index++)
+        (void)json_array_append_new(argv, json_string(result->argv[index]));
+    set_text(run, "id", id);
+    set(run, "labels", json_object());
+    set_count(run, "seed", result->config->seed);
+    set(run, "aborted", json_boolean(result->is_aborted));
+    set_date(run, "started", result->started_realtime_ns);
+    set(run, "argv", argv);
+    return run;
+}
+
+static json_t *make_config(const struct load_result *result)
+{
+    const struct load_config *config = result->config;
+    json_t *object = json_object();
+    json_t *body = json_object();
+
+    set_text(body, "kind", "fixed");
+    set_count(body, "mean_bytes", config->length);
+    set_text(object, "loop", "closed");
+    set(object, "arrival", NULL);
+    set(object, "rate_per_s", NULL);
+    set_count(object, "connections", result->plan->connections);
+    set_count(object, "threads", result->plan->workers);
+    set_limit(object, "messages", result->plan->messages);
+    set_limit(object, "per_connection", result->plan->per_connection);
+    set_limit(object, "duration_ns", result->plan->duration_ns);
+    set_count(object, "warmup_ns", 0);
+    set_count(object, "drain_ns", config->drain_ns);
+    set_count(object, "timeout_ns", config->timeout_ns);
+    set(object, "body", body);
+    set_count(object, "recipients", config->recipients);
+    set_text(object, "pipelining", load_pipelining_name(result->mode));
+    set_text(object, "pipelining_asked",
+             load_pipelining_name((enum load_pipelining)config->pipelining));
+    set_text(object, "tls", "off");
+    return object;
+}
+
+static json_t *make_target(const struct load_result *result)
+{
+    const struct load_environment *environment = &result->environment;
+    json_t *target = json_object();
+    json_t *ehlo = json_array();
+    char address[NET_TEXT_MAX];
+
+    (void)snprintf(address, sizeof address, "%s", environment->target);
+    char *colon = strrchr(address, ':');
+    CHECK(colon != NULL);
+    *colon = '\0';
+    for (uint32_t index = 0; index < result->first->ehlo_count; index++)
+        (void)json_array_append_new(ehlo, json_string(result->first->ehlo[index]));
+    set_text(target, "address", address);
+    set_count(target, "port", strtoul(colon + 1, NULL, 10));
+    set(target, "same_host", json_boolean(environment->is_same_host));
+    set(target, "rtt_ns", NULL);
+    set_text(target, "banner", result->first->banner);
+    set(target, "ehlo", ehlo);
+    return target;
+}
+
+static json_t *make_environment(const struct load_result *result)
+{
+    const struct load_environment *environment = &result->environment;
+    json_t *object = json_object();
+    json_t *sysctl = json_object();
+
+    set_text(sysctl, "net.ipv4.ip_local_port_range", environment->port_range);
+    set_text(sysctl, "net.core.somaxconn", environment->somaxconn);
+    set_text(object, "host", environment->host);
+    set_text(object, "kernel", environment->kernel);
+    set_text(object, "cpu", environment->cpu);
+    set_count(object, "cpus_online", environment->cpus_online);
+    set(object, "governor", NULL);
+    set_text(object, "clock", "CLOCK_MONOTONIC");
+    set_text(object, "clock_source", environment->clock_source);
+    set_count(object, "clock_cost_ns", environment->clock_cost_ns);
+    set_count(object, "timer_slack_ns", 1);
+    set(object, "container", NULL);
+    set(object, "sysctl", sysctl);
+    set(object, "target", make_target(result));
+    return object;
+}
+
+static json_t *make_verdict(const struct load_result *result)
+{
+    static const char *const names[] = {"valid", "suspect", "invalid"};
+    json_t *object = json_object();
+    json_t *reasons = json_array();
+    json_t *checks = json_object();
+
+    for (uint32_t index = 0; index < result->verdict.reason_count; index++)
+        (void)json_array_append_new(reasons, json_string(result->verdict.reasons[index]));
+    set(checks, "schedule_on_time_ratio", NULL);
+    set(checks, "late_p99_ns", NULL);
+    set(checks, "busy_max_ratio", json_real(result->busy_max_ratio));
+    set_count(checks, "reap_delay_p99_ns", histogram_percentile(&result->tally.reap, 99));
+    set(checks, "littles_law_ratio", NULL);
+    set_count(checks, "cq_overflows", result->ring_overflows);
+    set_count(checks, "receive_buffers_ran_out", result->ring_no_buffers);
+    set_count(checks, "connections_reached", result->tally.reached);
+    set_count(checks, "connections_down_worst", load_progress_down_worst(result->progress));
+    set(checks, "ceiling_per_s", NULL);
+    set(checks, "retransmits", NULL);
+    set(checks, "steady", NULL);
+    set_text(object, "status", names[result->verdict.status]);
+    set(object, "reasons", reasons);
+    set(object, "checks", checks);
+    return object;
+}
+
+static json_t *make_totals(const struct load_result *result)
+{
+    const struct load_tally *tally = &result->tally;
+    uint64_t accepted = tally->outcomes[LOAD_OUTCOME_ACCEPTED];
+    json_t *object = json_object();
+
+    set(object, "due", NULL);
+    set_count(object, "started", tally->started);
+    for (uint32_t outcome = 0; outcome < LOAD_OUTCOME_COUNT; outcome++)
+        set_count(object, load_outcome_name((enum load_outcome)outcome), tally->outcomes[outcome]);
+    set(object, "dropped_schedule", NULL);
+    set_count(object, "accepted_in_time", tally->accepted_in_time);
+    set_count(object, "recipients_accepted", tally->recipients_accepted);
+    set_count(object, "recipients_rejected", tally->recipients_rejected);
+    set_count(object, "body_bytes", accepted * result->config->length);
+    set_count(object, "wire_tx_bytes", tally->sent_bytes);
+    set_count(object, "wire_rx_bytes", tally->received_bytes);
+    set_count(object, "connects", tally->connects);
+    set_count(object, "reconnects", tally->reconnects);
+    set_count(object, "lost", tally->lost);
+    return object;
+}
+
+static json_t *make_rates(const struct load_result *result)
+{
+    json_t *object = json_object();
+    set(object, "due_per_s", NULL);
+    set(object, "accepted_per_s", json_real(result->accepted_per_s));
+    set(object, "body_bytes_per_s",
+        json_real(result->accepted_per_s * (double)result->config->length));
+    return object;
+}
+
+static json_t *make_percentiles(const struct histogram *histogram)
+{
+    json_t *object = json_object();
+    char name[16];
+    uint64_t value;
+
+    for (uint32_t index = 0; index < sizeof percentiles / sizeof percentiles[0]; index++) {
+        (void)snprintf(name, sizeof name, "%g", percentiles[index]);
+        if (histogram_percentile_shown(histogram, percentiles[index], &value))
+            set_count(object, name, value);
+        else
+            set(object, name, NULL);
+    }
+    return object;
+}
+
+/* NULL, so null, if nothing was recorded: it did not happen, or can't be told apart. */
+static json_t *make_latency(const struct histogram *histogram)
+{
+    if (histogram->total_count == 0) return NULL;
+    json_t *object = json_object();
+    char *encoded = histogram_encode(histogram);
+
+    set_count(object, "count", histogram->total_count);
+    set_count(object, "min_ns", histogram->minimum);
+    set_count(object, "max_ns", histogram->maximum);
+    set_count(object, "mean_ns", (uint64_t)histogram_mean(histogram));
+    set_count(object, "stddev_ns", (uint64_t)histogram_deviation(histogram));
+    set_count(object, "overflow_count", histogram->overflow_count);
+    set(object, "percentiles_ns", make_percentiles(histogram));
+    set(object, "ci95_ns", NULL);
+    set(object, "hdr", encoded == NULL ? NULL : json_string(encoded));
+    free(encoded);
+    return object;
+}
+
+static json_t *make_latencies(const struct load_result *result)
+{
+    json_t *object = json_object();
+    set(object, "response", NULL);
+    set(object, "service", make_latency(&result->tally.service));
+    set(object, "failure", make_latency(&result->tally.failure));
+    set(object, "lateness", NULL);
+    set(object, "reap_delay", make_latency(&result->tally.reap));
+    return object;
+}
+
+static json_t *make_phases(const struct load_result *result)
+{
+    json_t *object = json_object();
+    for (uint32_t phase = 0; phase < LOAD_PHASE_COUNT; phase++)
+        set(object, load_phase_name((enum load_phase)phase),
+            make_latency(&result->tally.phases[phase]));
+    set(object, "tls", NULL);
+    set(object, "auth", NULL);
+    return object;
+}
+
+/* RFC 2034 4: "4.3.0 text" starts with a class that is the code's. */
+static const char *split_enhanced(const char *text, uint32_t code, char *enhanced, size_t capacity)
+{
+    size_t size = strspn(text, "0123456789.");
+    enhanced[0] = '\0';
+    if (size < 5 || size >= capacity || text[size] != ' ') return text;
+    if (text[0] != (char)('0' + code / 100) || text[1] != '.') return text;
+    memcpy(enhanced, text, size);
+    enhanced[size] = '\0';
+    return text + size + 1;
+}
+
+static void add_texts(json_t *reply, const struct load_tally_row *row)
+{
+    json_t *texts = json_array();
+
+    for (uint32_t index = 0; index < row->text_count; index++) {
+        const struct load_tally_text *known = &row->texts[index];
+        char escaped[4 * LOAD_REPLY_TEXT_MAX + 1];
+        char enhanced[16];
+        bytes_escape(bytes_make(known->octets, known->size), escaped, sizeof escaped);
+        const char *rest = split_enhanced(escaped, row->code, enhanced, sizeof enhanced);
+        if (index == 0) set_text(reply, "enhanced", enhanced);
+        if (index == 0) set_text(reply, "text", rest);
+        json_t *text = json_object();
+        set_text(text, "text", escaped);
+        set_count(text, "count", known->count);
+        (void)json_array_append_new(texts, text);
+    }
+    set(reply, "texts", texts);
+    set_count(reply, "first_ns", row->first_ns);
+}
+
+static json_t *make_reply(const struct load_tally *tally, enum load_phase phase, uint32_t code)
+{
+    json_t *reply = json_object();
+
+    set_text(reply, "phase", load_phase_name(phase));
+    set_count(reply, "code", code);
+    set(reply, "enhanced", NULL);
+    set(reply, "text", NULL);
+    set_count(reply, "count", tally->replies[phase][code - 200]);
+    set(reply, "first_ns", NULL);
+    for (uint32_t index = 0; index < tally->row_count; index++)
+        if (tally->rows[index].phase == phase && tally->rows[index].code == code)
+            add_texts(reply, &tally->rows[index]);
+    return reply;
+}
+
+static json_t *make_replies(const struct load_tally *tally)
+{
+    json_t *array = json_array();
+    for (uint32_t phase = 0; phase < LOAD_PHASE_COUNT; phase++)
+        for (uint32_t code = 200; code < 200 + LOAD_TALLY_CODES; code++)
+            if (tally->replies[phase][code - 200] > 0)
+                (void)json_array_append_new(array, make_reply(tally, (enum load_phase)phase, code));
+    return array;
+}
+
+static json_t *make_errors(const struct load_tally *tally)
+{
+    json_t *array = json_array();
+
+    for (uint32_t index = 0; index < tally->error_count; index++) {
+        const struct load_tally_error *error = &tally->errors[index];
+        bool is_connection = error->kind == LOAD_OUTCOME_CONNECTION;
+        json_t *object = json_object();
+        set_text(object, "phase", load_phase_name(error->phase));
+        set_text(object, "class", load_outcome_name(error->kind));
+        set_text(object, "detail", is_connection ? load_tally_error_detail(error->number) : "");
+        set_text(object, "errno", error->number == 0 ? "" : strerrorname_np(error->number));
+        set_count(object, "count", error->count);
+        (void)json_array_append_new(array, object);
+    }
+    return array;
+}
+
+static json_t *make_intervals(const struct load_progress *progress)
+{
+    static const char *const names[] = {"t_ns",    "length_ns", "accepted", "failed",
+                                        "mean_ns", "open",      "down",     "busy_ratio"};
+    enum { COLUMNS = sizeof names / sizeof names[0] };
+    json_t *columns[COLUMNS];
+    json_t *object = json_object();
+
+    set_count(object, "every_ns", CLOCK_NS_PER_S);
+    for (uint32_t column = 0; column < COLUMNS; column++)
+        columns[column] = json_array();
+    for (uint32_t index = 0; index < progress->count; index++) {
+        const struct load_interval *interval = &progress->intervals[index];
+        uint64_t mean_ns =
+            interval->accepted > 0 ? interval->service_sum_ns / interval->accepted : 0;
+        json_t *values[COLUMNS] = {
+            json_integer((json_int_t)interval->start_ns),
+            json_integer((json_int_t)interval->length_ns),
+            json_integer((json_int_t)interval->accepted),
+            json_integer((json_int_t)interval->failed),
+            interval->accepted > 0 ? json_integer((json_int_t)mean_ns) : json_null(),
+            json_integer((json_int_t)interval->up),
+            json_integer((json_int_t)interval->down),
+            json_real(interval->busy_ratio),
+        };
+        for (uint32_t column = 0; column < COLUMNS; column++)
+            (void)json_array_append_new(columns[column], values[column]);
+    }
+    for (uint32_t column = 0; column < COLUMNS; column++)
+        set(object, names[column], columns[column]);
+    set(object, "due", NULL);
+    set(object, "p50_ns", NULL);
+    set(object, "p99_ns", NULL);
+    set(object, "max_ns", NULL);
+    return object;
+}
+
+static json_t *make_result(const struct load_result *result)
+{
+    json_t *root = json_object();
+
+    set_text(root, "schema", "loadgen.result/1");
+    set(root, "tool", make_tool());
+    set(root, "run", make_run(result));
+    set(root, "config", make_config(result));
+    set(root, "environment", make_environment(result));
+    set(root, "verdict", make_verdict(result));
+    set(root, "totals", make_totals(result));
+    set(root, "measured_ns", json_integer((json_int_t)result->measured_ns));
+    set(root, "ramp_ns", json_integer((json_int_t)result->ramp_ns));
+    set(root, "rates", make_rates(result));
+    set(root, "latency", make_latencies(result));
+    set(root, "phases", make_phases(result));
+    set(root, "replies", make_replies(&result->tally));
+    set(root, "errors", make_errors(&result->tally));
+    set(root, "intervals", make_intervals(result->progress));
+    set(root, "watch", NULL);
+    set(root, "delivery", NULL);
+    set(root, "thresholds", json_array());
+    set(root, "warmup", NULL);
+    return root;
+}
+
+int load_json_write(const struct load_result *result, FILE *file)
+{
+    json_t *root = make_result(result);
+    int failed = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
+
+    json_decref(root);
+    if (failed != 0) return -EIO;
+    if (fputc('\n', file) == EOF || fflush(file) != 0) return -errno;
+    return 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * load_mail -- message k of seed s: an immutable image and the few octets that differ (pure).
+ *
+ * A message on the wire is three pieces: head (the header section, patched per message), body
+ * (the same for all, dot-stuffed) and tail (the body's last line, which carries 16 hexadecimal
+ * digits mixed from seed and sequence, and the final dot). Because only the last line differs, the
+ * XXH3 of each body is a copy of the state after the common part plus one short update: every
+ * message is unique and its hash right, at a cost that does not depend on its length.
+ *
+ * Owns:       head template, common body, hash state; read-only once opened, so threads share it.
+ * Bounds:     a body is 0 or >= 2 octets (it ends in CR LF), <= LOAD_MAIL_LENGTH_MAX; one shorter
+ *             than LOAD_MAIL_TOKEN_SIZE has no token: only its header section is unique.
+ * Invariants: every line <= 78 octets + CR LF; the same seed, run, date give the same octets.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+#include <stdint.h>
+
+#define LOAD_MAIL_LENGTH_MAX   (1ull << 30)
+#define LOAD_MAIL_LINE_MAX     78u
+#define LOAD_MAIL_TOKEN_SIZE   18u             /* 16 digits CR LF                  */
+#define LOAD_MAIL_SEQUENCE_MAX 999999999999ull /* twelve digits                   */
+
+struct load_mail_recipe {
+    const char *sender;    /* without brackets; "" for the null sender */
+    const char *recipient; /* for the To: field                        */
+    const char *subject;
+    const char *host; /* right side of the Message-ID             */
+    uint64_t length;  /* octets of the body, as stored            */
+    uint64_t seed;
+    uint64_t run;
+    uint64_t date_ns; /* since 1970; one Date for the whole run   */
+};
+
+struct load_mail {
+    uint8_t *head;
+    uint32_t head_size;
+    uint32_t id_offset;    /* of the Message-ID's twelve digits */
+    uint32_t stamp_offset; /* of the X-Loadgen line             */
+    uint32_t tail_size;
+    uint8_t *common; /* the body without its last line, dot-stuffed */
+    uint64_t common_size;
+    uint64_t length;      /* of the body, as stored                  */
+    uint64_t stored_size; /* header section and body, as stored      */
+    uint64_t wire_size;   /* head, common, tail                      */
+    uint64_t seed;
+    uint64_t run;
+    struct load_mail_hash *common_hash;
+};
+
+/* 0 or -ENOMEM. */
+MUST_USE int load_mail_open(struct load_mail *mail, const struct load_mail_recipe *recipe);
+void load_mail_close(struct load_mail *mail);
+
+/* Writes head_size octets for message `sequence` and returns the XXH3 of its body, unstuffed. */
+uint64_t load_mail_put_head(const struct load_mail *mail, uint64_t sequence, uint8_t *out);
+
+/* Writes tail_size octets: the body's last line, if it has a token, and the final dot. */
+void load_mail_put_tail(const struct load_mail *mail, uint64_t sequence, uint8_t *out);

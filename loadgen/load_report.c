@@ -1,0 +1,307 @@
+#include "loadgen/load_report.h"
+
+#include "base/clock.h"
+#include "base/units.h"
+#include "version.h"
+
+#include <math.h>
+#include <string.h>
+
+#define COLUMNS        78u
+#define HISTOGRAM_ROWS 12u
+#define BAR_COLUMNS    48u
+
+const char *load_report_duration(char *out, uint64_t value_ns, uint64_t scale_ns)
+{
+    static const struct {
+        const char *name;
+        uint64_t factor;
+    } units[] = {{"s", CLOCK_NS_PER_S}, {"ms", CLOCK_NS_PER_MS}, {"us", CLOCK_NS_PER_US}};
+    uint32_t unit = 0;
+
+    while (unit < 2 && scale_ns < units[unit].factor)
+        unit++;
+    /* Four figures would be more than is known: such a value has a unit of its own. */
+    if (unit > 0 && (double)value_ns >= 999.5 * (double)units[unit].factor) unit--;
+    double value = (double)value_ns / (double)units[unit].factor;
+    int decimals = value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+    (void)snprintf(out, LOAD_REPORT_VALUE_MAX, "%.*f%s", decimals, value, units[unit].name);
+    return out;
+}
+
+static const char *count_text(char *out, uint64_t count)
+{
+    return units_format_count(out, count);
+}
+
+/* `text` broken at blanks to fit the page behind `column`; the first line has begun there. */
+static void put_wrapped(FILE *file, const char *text, uint32_t column)
+{
+    uint32_t room = COLUMNS - column;
+    for (;;) {
+        size_t size = strlen(text);
+        if (size > room) {
+            size = room;
+            while (size > 0 && text[size] != ' ')
+                size--;
+            if (size == 0) size = strcspn(text, " ");
+        }
+        (void)fprintf(file, "%.*s\n", (int)size, text);
+        text += size;
+        while (*text == ' ')
+            text++;
+        if (*text == '\0') return;
+        (void)fprintf(file, "%*s", (int)column, "");
+    }
+}
+
+static const char *plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
+static void put_head(const struct load_result *result, FILE *file)
+{
+    const struct load_plan *plan = result->plan;
+    char ramp[UNITS_TEXT_MAX];
+    char measured[UNITS_TEXT_MAX];
+    char line[256];
+
+    (void)snprintf(line, sizeof line,
+                   "loadgen %s  %s  closed loop, %llu connection%s, %u thread%s, pipelining %s",
+                   RINGSINK_VERSION, result->environment.target,
+                   (unsigned long long)plan->connections, plural(plan->connections), plan->workers,
+                   plural(plan->workers), load_pipelining_name(result->mode));
+    put_wrapped(file, line, 0);
+    (void)snprintf(
+        line, sizeof line, "run %016llx  %s measured%s (connecting took %s)  seed %llu",
+        (unsigned long long)result->run, units_format_duration(measured, result->measured_ns),
+        result->is_aborted ? ", ABORTED" : "", units_format_duration(ramp, result->ramp_ns),
+        (unsigned long long)result->config->seed);
+    put_wrapped(file, line, 0);
+}
+
+static void put_notes(const struct load_result *result, FILE *file)
+{
+    enum load_pipelining asked = (enum load_pipelining)result->config->pipelining;
+    char line[256];
+
+    if (result->environment.is_same_host) {
+        (void)snprintf(line, sizeof line,
+                       "note: the target is this host: loadgen and the server share %u CPU%s",
+                       result->environment.cpus_online, plural(result->environment.cpus_online));
+        put_wrapped(file, line, 0);
+    }
+    if (asked != LOAD_PIPELINING_AUTO && result->mode != asked && result->tally.reached > 0) {
+        (void)snprintf(line, sizeof line,
+                       "note: --pipelining %s was asked for, but the server does not offer it: %s",
+                       load_pipelining_name(asked), load_pipelining_name(result->mode));
+        put_wrapped(file, line, 0);
+    }
+}
+
+static void put_verdict(const struct load_result *result, FILE *file)
+{
+    const struct load_verdict *verdict = &result->verdict;
+
+    (void)fprintf(file, "\nVERDICT  %-8s ", load_verdict_name(verdict->status));
+    if (verdict->reason_count == 0)
+        (void)fprintf(file, "generator busy %.0f %%\n", 100 * result->busy_max_ratio);
+    for (uint32_t index = 0; index < verdict->reason_count; index++) {
+        if (index > 0) (void)fprintf(file, "%18s", "");
+        put_wrapped(file, verdict->reasons[index], 18);
+    }
+    put_notes(result, file);
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? 100 * (double)part / (double)whole : 0;
+}
+
+static void put_totals(const struct load_result *result, FILE *file)
+{
+    const struct load_tally *tally = &result->tally;
+    uint64_t accepted = tally->outcomes[LOAD_OUTCOME_ACCEPTED];
+    double body_per_s = result->accepted_per_s * (double)result->config->length;
+    char a[UNITS_TEXT_MAX];
+    char b[UNITS_TEXT_MAX];
+    char c[UNITS_TEXT_MAX];
+
+    (void)fprintf(file, "\nmessages    %13s started %13s accepted (%.3f %%) %9s failed\n",
+                  count_text(a, tally->started), count_text(b, accepted),
+                  percent(accepted, tally->started), count_text(c, load_tally_failed(tally)));
+    (void)fprintf(file, "rate        %13s accepted/s %10.1f MB/s body\n",
+                  count_text(a, (uint64_t)(result->accepted_per_s + 0.5)), body_per_s / 1e6);
+    (void)fprintf(file, "connections %13s asked %15s reached %9s lost and reopened\n",
+                  count_text(a, result->plan->connections), count_text(b, tally->reached),
+                  count_text(c, tally->lost));
+    (void)fprintf(file, "recipients  %13s accepted %12s rejected\n",
+                  count_text(a, tally->recipients_accepted),
+                  count_text(b, tally->recipients_rejected));
+}
+
+/* A percentile that fewer than ten samples lie beyond is none. */
+static const char *percentile_text(char *out, const struct histogram *histogram, double percentile,
+                                   uint64_t scale_ns)
+{
+    uint64_t value;
+    if (!histogram_percentile_shown(histogram, percentile, &value)) return "-";
+    return load_report_duration(out, value, scale_ns);
+}
+
+static void put_latency_row(const char *name, const struct histogram *histogram, FILE *file)
+{
+    static const double shown[] = {50, 90, 99, 99.9};
+    uint64_t scale_ns = histogram_percentile(histogram, 50);
+    char text[LOAD_REPORT_VALUE_MAX];
+
+    (void)fprintf(file, "%-9s %8s", name, load_report_duration(text, histogram->minimum, scale_ns));
+    for (uint32_t index = 0; index < 4; index++)
+        (void)fprintf(file, " %8s", percentile_text(text, histogram, shown[index], scale_ns));
+    (void)fprintf(file, " %8s", load_report_duration(text, histogram->maximum, scale_ns));
+    (void)fprintf(file, " %8s\n",
+                  load_report_duration(text, (uint64_t)histogram_mean(histogram), scale_ns));
+}
+
+static void put_bar(FILE *file, uint64_t count, uint64_t largest)
+{
+    uint64_t columns = largest > 0 ? (count * BAR_COLUMNS + largest - 1) / largest : 0;
+    for (uint64_t column = 0; column < columns; column++)
+        (void)fputc('#', file);
+    (void)fputc('\n', file);
+}
+
+void load_report_histogram(const struct histogram *histogram, FILE *file)
+{
+    uint64_t bounds[HISTOGRAM_ROWS + 1];
+    uint64_t counts[HISTOGRAM_ROWS];
+    uint64_t largest = 0;
+    uint64_t scale_ns = histogram_percentile(histogram, 50);
+    double low = histogram->minimum > 0 ? (double)histogram->minimum : 1;
+    double ratio = (double)histogram->maximum / low;
+    char value[LOAD_REPORT_VALUE_MAX];
+    char count[UNITS_TEXT_MAX];
+
+    if (histogram->total_count == 0) return;
+    for (uint32_t row = 0; row <= HISTOGRAM_ROWS; row++)
+        bounds[row] = (uint64_t)ceil(low * pow(ratio, (double)row / HISTOGRAM_ROWS));
+    bounds[0] = 0;
+    bounds[HISTOGRAM_ROWS] = histogram->maximum;
+    for (uint32_t row = 0; row < HISTOGRAM_ROWS; row++) {
+        uint64_t end = row + 1 == HISTOGRAM_ROWS ? UINT64_MAX : bounds[row + 1];
+        counts[row] = histogram_count_between(histogram, bounds[row], end);
+        if (counts[row] > largest) largest = counts[row];
+    }
+    for (uint32_t row = 0; row < HISTOGRAM_ROWS; row++) {
+        (void)fprintf(file, "  <%9s %13s  ", load_report_duration(value, bounds[row + 1], scale_ns),
+                      count_text(count, counts[row]));
+        put_bar(file, counts[row], largest);
+    }
+}
+
+static void put_latency(const struct load_result *result, FILE *file)
+{
+    const struct load_tally *tally = &result->tally;
+
+    if (tally->service.total_count == 0) return;
+    (void)fprintf(file, "\n%-9s %8s %8s %8s %8s %8s %8s %8s\n", "latency", "min", "p50", "p90",
+                  "p99", "p99.9", "max", "mean");
+    put_latency_row("service", &tally->service, file);
+    (void)fprintf(file, "  (first octet of MAIL to last reply, accepted messages)\n");
+    put_wrapped(file,
+                "  closed loop: stalls hide other messages, so these are no response times; an "
+                "open loop is coming",
+                2);
+    if (!result->config->no_histogram) load_report_histogram(&tally->service, file);
+    if (tally->failure.total_count > 0) put_latency_row("failure", &tally->failure, file);
+}
+
+static void put_phases(const struct load_result *result, FILE *file)
+{
+    char count[UNITS_TEXT_MAX];
+    char text[LOAD_REPORT_VALUE_MAX];
+
+    (void)fprintf(file, "\n%-9s %13s %9s %9s %9s %9s\n", "phase", "n", "p50", "p99", "p99.9",
+                  "max");
+    for (uint32_t phase = 0; phase < LOAD_PHASE_COUNT; phase++) {
+        const struct histogram *histogram = &result->tally.phases[phase];
+        uint64_t scale_ns = histogram_percentile(histogram, 50);
+        if (histogram->total_count == 0) continue;
+        (void)fprintf(file, "%-9s %13s %9s", load_phase_name((enum load_phase)phase),
+                      count_text(count, histogram->total_count),
+                      percentile_text(text, histogram, 50, scale_ns));
+        (void)fprintf(file, " %9s", percentile_text(text, histogram, 99, scale_ns));
+        (void)fprintf(file, " %9s", percentile_text(text, histogram, 99.9, scale_ns));
+        (void)fprintf(file, " %9s\n", load_report_duration(text, histogram->maximum, scale_ns));
+    }
+}
+
+static void put_refusal(const struct load_tally *tally, const struct load_tally_row *row,
+                        FILE *file)
+{
+    char count[UNITS_TEXT_MAX];
+    char escaped[2 * LOAD_REPLY_TEXT_MAX];
+
+    (void)fprintf(file, "%-9s %13s  %u at %s\n", "refused",
+                  count_text(count, tally->replies[row->phase][row->code - 200]), row->code,
+                  load_phase_name(row->phase));
+    for (uint32_t index = 0; index < row->text_count; index++) {
+        const struct load_tally_text *text = &row->texts[index];
+        bytes_escape(bytes_make(text->octets, text->size), escaped, COLUMNS - 25);
+        (void)fprintf(file, "%25s%s\n", "", escaped);
+    }
+}
+
+static void put_error(const struct load_tally_error *error, FILE *file)
+{
+    char count[UNITS_TEXT_MAX];
+    bool is_connection = error->kind == LOAD_OUTCOME_CONNECTION;
+
+    (void)fprintf(file, "%-9s %13s  %s%s%s at %s\n", "error", count_text(count, error->count),
+                  load_outcome_name(error->kind), is_connection ? " " : "",
+                  is_connection ? load_tally_error_detail(error->number) : "",
+                  load_phase_name(error->phase));
+}
+
+static void put_failures(const struct load_result *result, FILE *file)
+{
+    const struct load_tally *tally = &result->tally;
+    char count[UNITS_TEXT_MAX];
+
+    if (tally->row_count + tally->error_count + load_tally_failed(tally) == 0) return;
+    (void)fputc('\n', file);
+    for (uint32_t outcome = 1; outcome < LOAD_OUTCOME_COUNT; outcome++)
+        if (tally->outcomes[outcome] > 0)
+            (void)fprintf(file, "%-9s %13s  %s\n", "failed",
+                          count_text(count, tally->outcomes[outcome]),
+                          load_outcome_name((enum load_outcome)outcome));
+    for (uint32_t index = 0; index < tally->row_count; index++)
+        put_refusal(tally, &tally->rows[index], file);
+    for (uint32_t index = 0; index < tally->error_count; index++)
+        put_error(&tally->errors[index], file);
+    if (tally->errors_beyond > 0)
+        (void)fprintf(file, "%-9s %13s  of further kinds\n", "error",
+                      count_text(count, tally->errors_beyond));
+}
+
+static void put_last_lines(const struct load_result *result, FILE *file)
+{
+    const struct histogram *service = &result->tally.service;
+    char text[LOAD_REPORT_VALUE_MAX];
+    uint64_t scale_ns = histogram_percentile(service, 50);
+
+    (void)fprintf(file, "\nMessages/sec:  %.2f\n", result->accepted_per_s);
+    (void)fprintf(file, "Latency p99:   %s\n", percentile_text(text, service, 99, scale_ns));
+}
+
+void load_report_write(const struct load_result *result, FILE *file)
+{
+    put_head(result, file);
+    put_verdict(result, file);
+    put_totals(result, file);
+    put_latency(result, file);
+    put_phases(result, file);
+    put_failures(result, file);
+    put_last_lines(result, file);
+}

@@ -1,0 +1,44 @@
+/*
+ * load_result -- what a run came to: the workers' tallies merged and judged.
+ *
+ * Owns:       the merged tally.
+ * Borrows:    config, plan, mail, the conductor's intervals.
+ */
+#pragma once
+
+#include "base/check.h"
+#include "loadgen/load_conductor.h"
+#include "loadgen/load_environment.h"
+#include "loadgen/load_tally.h"
+#include "loadgen/load_verdict.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct load_result {
+    const struct load_config *config;
+    const struct load_plan *plan;
+    const struct load_mail *mail;
+    const struct load_progress *progress;
+    const struct load_clients *first; /* of worker 0: banner and EHLO as seen */
+    struct load_environment environment;
+    struct load_tally tally;
+    struct load_verdict verdict;
+    uint64_t run;
+    uint64_t started_realtime_ns;
+    uint64_t ramp_ns;
+    uint64_t measured_ns;
+    uint64_t ring_overflows;
+    uint64_t ring_no_buffers;
+    double busy_max_ratio;
+    double accepted_per_s;
+    int gave_up;               /* errno, or 0 */
+    enum load_pipelining mode; /* that most sessions agreed on */
+    bool is_aborted;
+    int argc;
+    char **argv;
+};
+
+/* Merges what the joined workers counted. 0 or -ENOMEM. */
+MUST_USE int load_result_open(struct load_result *result, const struct load_conductor *conductor);
+void load_result_close(struct load_result *result);

@@ -1,0 +1,433 @@
+/*
+ *   AWAIT_BANNER -> AWAIT_EHLO [220] -> IDLE [250], or AWAIT_HELO [5xx] -> IDLE
+ *   IDLE -> (AWAIT_RESET ->) AWAIT_MAIL [begin] -> AWAIT_RECIPIENT -> AWAIT_DATA -> AWAIT_DOT
+ *   AWAIT_DOT -> IDLE, or AWAIT_MAIL where the next group has left already
+ *   IDLE -> AWAIT_QUIT [quit] -> OVER
+ *   any -> OVER [421, or a reply out of place]
+ *
+ * Pipelined, the replies to a group are taken to the last one even if the first refuses: the server
+ * answers each command (RFC 2920 3.2).
+ */
+#include "loadgen/load_session.h"
+
+#include <stdio.h>
+
+static uint32_t put_line(char *out, const char *verb, const char *argument, const char *end)
+{
+    int size = snprintf(out, LOAD_SCRIPT_LINE_MAX, "%s%s%s", verb, argument, end);
+    CHECK(size > 0);
+    CHECK((uint32_t)size < LOAD_SCRIPT_LINE_MAX);
+    return (uint32_t)size;
+}
+
+void load_script_open(struct load_script *script, const char *helo, const char *sender,
+                      const char *recipient, uint32_t recipients, enum load_pipelining pipelining)
+{
+    CHECK(recipients > 0);
+    const char *at = strrchr(recipient, '@');
+    int local_size = (int)(at == NULL ? strlen(recipient) : (size_t)(at - recipient));
+    char local[LOAD_SCRIPT_LINE_MAX];
+
+    CHECK(snprintf(local, sizeof local, "%.*s", local_size, recipient) == local_size);
+    script->ehlo_size = put_line(script->ehlo, "EHLO ", helo, "\r\n");
+    script->helo_size = put_line(script->helo, "HELO ", helo, "\r\n");
+    script->mail_size = put_line(script->mail, "MAIL FROM:<", sender, ">\r\n");
+    script->recipient_head_size = put_line(script->recipient_head, "RCPT TO:<", local, "");
+    script->recipient_tail_size =
+        put_line(script->recipient_tail, "", at == NULL ? "" : at, ">\r\n");
+    script->recipients = recipients;
+    script->pipelining = pipelining;
+}
+
+uint32_t load_script_group_max(const struct load_script *script)
+{
+    uint32_t recipient =
+        script->recipient_head_size + LOAD_SCRIPT_NUMBER_MAX + script->recipient_tail_size;
+    uint32_t group =
+        (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size + script->recipients * recipient;
+    uint32_t greeting = script->ehlo_size;
+    return group > greeting ? group : greeting;
+}
+
+void load_session_init(struct load_session *session)
+{
+    *session = (struct load_session){.state = LOAD_AWAIT_BANNER};
+}
+
+static bool is_grouped(const struct load_session *session)
+{
+    return session->mode == LOAD_PIPELINING_GROUP || session->mode == LOAD_PIPELINING_STREAM;
+}
+
+static void forget_message(struct load_session *session)
+{
+    session->mail_taken = false;
+    session->is_void = false;
+    session->recipients_answered = 0;
+    session->recipients_accepted = 0;
+    session->failure_code = 0;
+}
+
+void load_session_begin(struct load_session *session, const struct load_script *script)
+{
+    CHECK(session->state == LOAD_IDLE);
+    CHECK(session->wants == LOAD_WANTS_NOTHING);
+    CHECK(script->recipients > 0);
+    forget_message(session);
+    session->state = session->needs_reset ? LOAD_AWAIT_RESET : LOAD_AWAIT_MAIL;
+    if (is_grouped(session))
+        session->wants = LOAD_WANTS_GROUP;
+    else
+        session->wants = session->needs_reset ? LOAD_WANTS_RESET : LOAD_WANTS_MAIL;
+}
+
+void load_session_quit(struct load_session *session)
+{
+    CHECK(session->state == LOAD_IDLE);
+    session->state = LOAD_AWAIT_QUIT;
+    session->wants = LOAD_WANTS_QUIT;
+}
+
+static uint32_t put(uint8_t *out, const char *text, uint32_t size)
+{
+    memcpy(out, text, size);
+    return size;
+}
+
+/* Recipients are numbered through the whole run: no server's cache knows the next one. */
+static uint32_t put_recipient(const struct load_script *script, uint64_t sequence, uint32_t index,
+                              uint8_t *out)
+{
+    uint64_t number = (sequence - 1) * script->recipients + index + 1;
+    uint32_t size = put(out, script->recipient_head, script->recipient_head_size);
+    size += bytes_put_number(out + size, number);
+    return size + put(out + size, script->recipient_tail, script->recipient_tail_size);
+}
+
+static uint32_t put_group(const struct load_script *script, uint64_t sequence, uint8_t *out)
+{
+    uint32_t size = put(out, script->mail, script->mail_size);
+    for (uint32_t index = 0; index < script->recipients; index++)
+        size += put_recipient(script, sequence, index, out + size);
+    return size + put(out + size, "DATA\r\n", 6);
+}
+
+uint32_t load_session_put(const struct load_session *session, const struct load_script *script,
+                          uint64_t sequence, uint8_t *out)
+{
+    uint32_t size = 0;
+
+    switch (session->wants) {
+    case LOAD_WANTS_EHLO:
+        return put(out, script->ehlo, script->ehlo_size);
+    case LOAD_WANTS_HELO:
+        return put(out, script->helo, script->helo_size);
+    case LOAD_WANTS_RESET:
+        return put(out, "RSET\r\n", 6);
+    case LOAD_WANTS_MAIL:
+        return put(out, script->mail, script->mail_size);
+    case LOAD_WANTS_RECIPIENT:
+        return put_recipient(script, sequence, session->recipients_answered, out);
+    case LOAD_WANTS_DATA:
+        return put(out, "DATA\r\n", 6);
+    case LOAD_WANTS_GROUP:
+        if (session->needs_reset) size = put(out, "RSET\r\n", 6);
+        return size + put_group(script, sequence, out + size);
+    case LOAD_WANTS_DOT:
+        return put(out, ".\r\n", 3);
+    case LOAD_WANTS_QUIT:
+        return put(out, "QUIT\r\n", 6);
+    case LOAD_WANTS_NOTHING:
+    case LOAD_WANTS_CONTENT:
+        break;
+    }
+    CHECK(false); /* nothing is wanted, or what load_mail writes */
+    return 0;
+}
+
+uint32_t load_session_put_next(struct load_session *session, const struct load_script *script,
+                               uint64_t sequence, uint8_t *out)
+{
+    CHECK(session->mode == LOAD_PIPELINING_STREAM);
+    CHECK(session->wants == LOAD_WANTS_CONTENT);
+    CHECK(!session->next_begun);
+    session->next_begun = true;
+    return put_group(script, sequence, out);
+}
+
+void load_session_sent(struct load_session *session)
+{
+    CHECK(session->wants != LOAD_WANTS_NOTHING);
+    session->wants = LOAD_WANTS_NOTHING;
+}
+
+/* ---- replies ---- */
+
+static enum load_session_event end_session(struct load_session *session,
+                                           enum load_session_event event)
+{
+    session->state = LOAD_OVER;
+    session->wants = LOAD_WANTS_NOTHING;
+    return event;
+}
+
+static enum load_session_event protocol(struct load_session *session)
+{
+    return end_session(session, LOAD_EVENT_PROTOCOL);
+}
+
+static void note_failure(struct load_session *session, uint32_t code, enum load_phase phase)
+{
+    if (session->failure_code != 0) return;
+    session->failure_code = code;
+    session->failure_phase = phase;
+}
+
+/* The message in progress has its verdict; the session goes on. */
+static enum load_session_event end_message(struct load_session *session)
+{
+    uint32_t code = session->failure_code;
+
+    session->messages_ended++;
+    session->state = session->next_begun ? LOAD_AWAIT_MAIL : LOAD_IDLE;
+    if (code == 0) return LOAD_EVENT_ACCEPTED;
+    return code < 500 ? LOAD_EVENT_TEMPFAIL : LOAD_EVENT_REJECT;
+}
+
+/* The message in progress failed before its content: a transaction may be left open. */
+static enum load_session_event end_envelope(struct load_session *session)
+{
+    CHECK(session->failure_code != 0);
+    CHECK(!session->next_begun);
+    session->needs_reset = session->mail_taken;
+    return end_message(session);
+}
+
+/* RFC 5321 3.8, 4.2.3: 421 may come in place of any reply, and the connection ends. */
+static enum load_session_event take_closing(struct load_session *session, uint32_t code)
+{
+    bool is_blamed = load_session_is_blamed(session);
+
+    if (is_blamed) note_failure(session, code, load_session_phase(session));
+    bool is_greeting = session->state <= LOAD_AWAIT_HELO;
+    session->state = LOAD_OVER;
+    session->wants = LOAD_WANTS_NOTHING;
+    if (is_blamed) return LOAD_EVENT_TEMPFAIL;
+    return is_greeting ? LOAD_EVENT_UNUSABLE : LOAD_EVENT_CLOSING;
+}
+
+static enum load_session_event take_banner(struct load_session *session, uint32_t code)
+{
+    if (code == 220) {
+        session->state = LOAD_AWAIT_EHLO;
+        session->wants = LOAD_WANTS_EHLO;
+        return LOAD_EVENT_NONE;
+    }
+    if (code < 400) return protocol(session);
+    /* RFC 5321 3.1: after 554 the client says QUIT. */
+    session->state = LOAD_AWAIT_QUIT;
+    session->wants = LOAD_WANTS_QUIT;
+    return LOAD_EVENT_UNUSABLE;
+}
+
+/* Commands may be grouped only where the server said so (RFC 2920 3.1). */
+static enum load_session_event take_ready(struct load_session *session,
+                                          const struct load_script *script)
+{
+    session->mode = script->pipelining;
+    if (session->mode == LOAD_PIPELINING_AUTO) session->mode = LOAD_PIPELINING_GROUP;
+    if (!session->offers_pipelining) session->mode = LOAD_PIPELINING_OFF;
+    session->state = LOAD_IDLE;
+    return LOAD_EVENT_READY;
+}
+
+static enum load_session_event take_greeting(struct load_session *session,
+                                             const struct load_script *script, uint32_t code)
+{
+    if (code == 250) return take_ready(session, script);
+    if (code < 400) return protocol(session);
+    if (session->state == LOAD_AWAIT_EHLO && code >= 500) {
+        session->offers_pipelining = false;
+        session->state = LOAD_AWAIT_HELO;
+        session->wants = LOAD_WANTS_HELO;
+        return LOAD_EVENT_NONE;
+    }
+    session->state = LOAD_AWAIT_QUIT;
+    session->wants = LOAD_WANTS_QUIT;
+    return LOAD_EVENT_UNUSABLE;
+}
+
+static enum load_session_event take_reset(struct load_session *session, uint32_t code)
+{
+    if (code != 250) return protocol(session);
+    session->needs_reset = false;
+    session->state = LOAD_AWAIT_MAIL;
+    if (!is_grouped(session)) session->wants = LOAD_WANTS_MAIL;
+    return LOAD_EVENT_NONE;
+}
+
+static enum load_session_event take_mail(struct load_session *session, uint32_t code)
+{
+    /* A message of stream that began behind another's dot starts its own account here. */
+    if (session->next_begun) {
+        session->next_begun = false;
+        forget_message(session);
+    }
+    if (code >= 300 && code < 400) return protocol(session);
+    session->mail_taken = code < 300;
+    if (code >= 400) {
+        note_failure(session, code, LOAD_PHASE_MAIL);
+        if (!is_grouped(session)) return end_envelope(session);
+    }
+    session->state = LOAD_AWAIT_RECIPIENT;
+    if (!is_grouped(session)) session->wants = LOAD_WANTS_RECIPIENT;
+    return LOAD_EVENT_NONE;
+}
+
+static enum load_session_event take_recipient(struct load_session *session,
+                                              const struct load_script *script, uint32_t code)
+{
+    if (code >= 300 && code < 400) return protocol(session);
+    session->recipients_answered++;
+    if (code < 300)
+        session->recipients_accepted++;
+    else if (session->recipients_accepted == 0)
+        note_failure(session, code, LOAD_PHASE_RCPT);
+    if (session->recipients_answered < script->recipients) {
+        if (!is_grouped(session)) session->wants = LOAD_WANTS_RECIPIENT;
+        return LOAD_EVENT_NONE;
+    }
+    /* A message is accepted if one of its recipients is, whatever became of the others. */
+    if (session->recipients_accepted > 0 && session->mail_taken) session->failure_code = 0;
+    if (!is_grouped(session)) {
+        if (session->failure_code != 0) return end_envelope(session);
+        session->wants = LOAD_WANTS_DATA;
+    }
+    session->state = LOAD_AWAIT_DATA;
+    return LOAD_EVENT_NONE;
+}
+
+static enum load_session_event take_data(struct load_session *session, uint32_t code)
+{
+    if (code >= 400) {
+        note_failure(session, code, LOAD_PHASE_DATA);
+        return end_envelope(session);
+    }
+    if (code != 354) return protocol(session);
+    session->is_void = session->failure_code != 0;
+    session->state = LOAD_AWAIT_DOT;
+    session->wants = session->is_void ? LOAD_WANTS_DOT : LOAD_WANTS_CONTENT;
+    return session->is_void ? LOAD_EVENT_NONE : LOAD_EVENT_GO_AHEAD;
+}
+
+static enum load_session_event take_dot(struct load_session *session, uint32_t code)
+{
+    if (code >= 300 && code < 400) return protocol(session);
+    if (code >= 400) note_failure(session, code, LOAD_PHASE_DOT);
+    if (session->wants == LOAD_WANTS_NOTHING) return end_message(session);
+    /* A verdict on content that has not left: where the server stands now is anybody's guess. */
+    if (code < 300) return protocol(session);
+    return end_session(session, end_message(session));
+}
+
+static enum load_session_event take_last_line(struct load_session *session,
+                                              const struct load_script *script, uint32_t code)
+{
+    switch (session->state) {
+    case LOAD_AWAIT_BANNER:
+        return take_banner(session, code);
+    case LOAD_AWAIT_EHLO:
+    case LOAD_AWAIT_HELO:
+        return take_greeting(session, script, code);
+    case LOAD_AWAIT_RESET:
+        return take_reset(session, code);
+    case LOAD_AWAIT_MAIL:
+        return take_mail(session, code);
+    case LOAD_AWAIT_RECIPIENT:
+        return take_recipient(session, script, code);
+    case LOAD_AWAIT_DATA:
+        return take_data(session, code);
+    case LOAD_AWAIT_DOT:
+        return take_dot(session, code);
+    case LOAD_AWAIT_QUIT:
+        return end_session(session, LOAD_EVENT_NONE);
+    case LOAD_IDLE:
+    case LOAD_OVER:
+        break;
+    }
+    return protocol(session);
+}
+
+/* RFC 5321 4.1.1.1: every line after the first starts with a keyword. */
+static void note_keyword(struct load_session *session, struct bytes text)
+{
+    struct bytes word = bytes_make(text.data, bytes_find(text, ' '));
+    if (bytes_equal_ignoring_case(word, BYTES("PIPELINING"))) session->offers_pipelining = true;
+}
+
+enum load_session_event load_session_reply(struct load_session *session,
+                                           const struct load_script *script,
+                                           const struct load_reply_line *line, bool is_last)
+{
+    if (session->state == LOAD_AWAIT_EHLO && line->code == 250) note_keyword(session, line->text);
+    if (!is_last) return LOAD_EVENT_NONE;
+    if (line->code == 421 && session->state != LOAD_AWAIT_QUIT)
+        return take_closing(session, line->code);
+    return take_last_line(session, script, line->code);
+}
+
+/* ---- questions ---- */
+
+enum load_phase load_session_phase(const struct load_session *session)
+{
+    switch (session->state) {
+    case LOAD_AWAIT_BANNER:
+        return LOAD_PHASE_BANNER;
+    case LOAD_AWAIT_EHLO:
+    case LOAD_AWAIT_HELO:
+        return LOAD_PHASE_EHLO;
+    case LOAD_AWAIT_RESET:
+        return LOAD_PHASE_RSET;
+    case LOAD_IDLE:
+    case LOAD_AWAIT_MAIL:
+        return LOAD_PHASE_MAIL;
+    case LOAD_AWAIT_RECIPIENT:
+        return LOAD_PHASE_RCPT;
+    case LOAD_AWAIT_DATA:
+        return LOAD_PHASE_DATA;
+    case LOAD_AWAIT_DOT:
+        return session->is_void ? LOAD_PHASE_DATA : LOAD_PHASE_DOT;
+    case LOAD_AWAIT_QUIT:
+    case LOAD_OVER:
+        break;
+    }
+    return LOAD_PHASE_QUIT;
+}
+
+bool load_session_has_message(const struct load_session *session)
+{
+    return session->state >= LOAD_AWAIT_RESET && session->state <= LOAD_AWAIT_DOT;
+}
+
+bool load_session_is_blamed(const struct load_session *session)
+{
+    if (!load_session_has_message(session)) return false;
+    bool is_unanswered = session->state <= LOAD_AWAIT_MAIL;
+    /* A server that closes between messages has not judged the one that was just begun. */
+    return !is_unanswered || session->messages_ended == 0;
+}
+
+const char *load_pipelining_name(enum load_pipelining pipelining)
+{
+    switch (pipelining) {
+    case LOAD_PIPELINING_AUTO:
+        return "auto";
+    case LOAD_PIPELINING_OFF:
+        return "off";
+    case LOAD_PIPELINING_GROUP:
+        return "group";
+    case LOAD_PIPELINING_STREAM:
+        return "stream";
+    }
+    return "unknown";
+}

@@ -1,0 +1,143 @@
+/*
+ * load_session -- the client's side of one SMTP dialogue (RFC 5321, RFC 2920), without I/O.
+ *
+ * The client asks session.wants what to send next, writes it by load_session_put() or, for the
+ * message's content, by load_mail, says load_session_sent(), and hands in each reply line.
+ *
+ * Owns:       what is awaited and what is wanted; how the message in progress fares.
+ * Borrows:    the script, shared by all sessions of a run.
+ * Errors:     none. What the server says becomes an event; what it must not say, PROTOCOL.
+ * Bounds:     at most one message awaits its verdict, and one more has its envelope sent (stream).
+ * Invariants: (1) WANTS_NOTHING while replies are awaited that the next octets depend on.
+ *             (2) In LOAD_IDLE no reply is outstanding.
+ */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/check.h"
+#include "loadgen/load_phase.h"
+#include "loadgen/load_reply.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum load_pipelining {
+    LOAD_PIPELINING_AUTO,   /* group where PIPELINING is offered, else off                    */
+    LOAD_PIPELINING_OFF,    /* each command waits for its reply                               */
+    LOAD_PIPELINING_GROUP,  /* MAIL, RCPT and DATA in one send                                */
+    LOAD_PIPELINING_STREAM, /* and the next message's group right behind the final dot        */
+};
+
+#define LOAD_SCRIPT_LINE_MAX   600u
+#define LOAD_SCRIPT_NUMBER_MAX 20u
+
+/* What every session of a run says; opened once, read-only. */
+struct load_script {
+    char ehlo[LOAD_SCRIPT_LINE_MAX];
+    char helo[LOAD_SCRIPT_LINE_MAX];
+    char mail[LOAD_SCRIPT_LINE_MAX];
+    char recipient_head[LOAD_SCRIPT_LINE_MAX]; /* "RCPT TO:<user"    */
+    char recipient_tail[LOAD_SCRIPT_LINE_MAX]; /* "@sink.test>\r\n"  */
+    uint32_t ehlo_size, helo_size, mail_size, recipient_head_size, recipient_tail_size;
+    uint32_t recipients;
+    enum load_pipelining pipelining;
+};
+
+enum load_session_state {
+    LOAD_AWAIT_BANNER,    /* connected; nothing may be sent yet                          */
+    LOAD_AWAIT_EHLO,      /* EHLO sent, or wanted                                        */
+    LOAD_AWAIT_HELO,      /* EHLO was refused                                            */
+    LOAD_IDLE,            /* no transaction, no reply outstanding                        */
+    LOAD_AWAIT_RESET,     /* RSET sent ahead of a MAIL                                   */
+    LOAD_AWAIT_MAIL,      /* the message began; the server has not answered it yet       */
+    LOAD_AWAIT_RECIPIENT, /* recipients_answered replies of RCPT came                    */
+    LOAD_AWAIT_DATA,      /* all RCPT answered                                           */
+    LOAD_AWAIT_DOT,       /* 354 came; content is wanted, or on its way                  */
+    LOAD_AWAIT_QUIT,      /* QUIT sent, or wanted                                        */
+    LOAD_OVER,            /* nothing more will be said; the connection is to be closed   */
+};
+
+enum load_session_wants {
+    LOAD_WANTS_NOTHING,
+    LOAD_WANTS_EHLO,
+    LOAD_WANTS_HELO,
+    LOAD_WANTS_RESET,     /* pipelining off: before a MAIL after a failed transaction   */
+    LOAD_WANTS_MAIL,      /* pipelining off                                              */
+    LOAD_WANTS_RECIPIENT, /* pipelining off                                              */
+    LOAD_WANTS_DATA,      /* pipelining off                                              */
+    LOAD_WANTS_GROUP,     /* MAIL, RCPT ..., DATA, with RSET in front where needed       */
+    LOAD_WANTS_CONTENT,   /* the message and its final dot; a new group may follow       */
+    LOAD_WANTS_DOT,       /* 354 although no recipient was taken: RFC 2920 3.1           */
+    LOAD_WANTS_QUIT,
+};
+
+enum load_session_event {
+    LOAD_EVENT_NONE,
+    LOAD_EVENT_READY,    /* greeted; messages may begin                                 */
+    LOAD_EVENT_GO_AHEAD, /* 354: the envelope was taken                                 */
+    LOAD_EVENT_ACCEPTED, /* 2xx after the final dot                                     */
+    LOAD_EVENT_TEMPFAIL, /* the message was refused with failure_code, 4xx              */
+    LOAD_EVENT_REJECT,   /* 5xx                                                         */
+    LOAD_EVENT_CLOSING,  /* the server ends the session (421) and no message is to blame */
+    LOAD_EVENT_UNUSABLE, /* the server does not want this session: banner, EHLO and HELO */
+    LOAD_EVENT_PROTOCOL, /* a reply that has no place here; the session is over          */
+};
+
+struct load_session {
+    enum load_session_state state;
+    enum load_session_wants wants;
+    enum load_pipelining mode; /* as agreed: never AUTO once idle                      */
+    bool offers_pipelining;
+    bool mail_taken;              /* so the server holds a transaction until it ends      */
+    bool needs_reset;             /* a transaction was left open by a failure             */
+    bool is_void;                 /* the content is a lone dot: the message failed before */
+    bool next_begun;              /* stream: the next message's group is on its way       */
+    uint32_t recipients_answered; /* of the message in progress                           */
+    uint32_t recipients_accepted;
+    uint32_t failure_code; /* first refusal of the message in progress, or 0       */
+    enum load_phase failure_phase;
+    uint32_t messages_ended; /* with a verdict, in this session                      */
+};
+
+/* Texts are checked by load_config: no CR, LF, blank or bracket, and short. */
+void load_script_open(struct load_script *script, const char *helo, const char *sender,
+                      const char *recipient, uint32_t recipients, enum load_pipelining pipelining);
+
+/* The most octets that load_session_put() writes. */
+uint32_t load_script_group_max(const struct load_script *script);
+
+void load_session_init(struct load_session *session);
+
+/* LOAD_IDLE only: a message begins; or the session ends by QUIT. */
+void load_session_begin(struct load_session *session, const struct load_script *script);
+void load_session_quit(struct load_session *session);
+
+/*
+ * Writes the command or the group wanted, for message `sequence`, and returns its size. Content and
+ * its dot come from load_mail.
+ */
+uint32_t load_session_put(const struct load_session *session, const struct load_script *script,
+                          uint64_t sequence, uint8_t *out);
+
+/* Stream: writes the group of the message after this one; to follow this one's final dot. */
+uint32_t load_session_put_next(struct load_session *session, const struct load_script *script,
+                               uint64_t sequence, uint8_t *out);
+
+/* What was wanted is on its way. */
+void load_session_sent(struct load_session *session);
+
+/* One line of a reply, `is_last` or not, becomes at most one event. */
+enum load_session_event load_session_reply(struct load_session *session,
+                                           const struct load_script *script,
+                                           const struct load_reply_line *line, bool is_last);
+
+/* What the server owes us a reply to. */
+enum load_phase load_session_phase(const struct load_session *session);
+
+/* Whether a message is in progress that a loss of the connection now is to be blamed on. */
+bool load_session_is_blamed(const struct load_session *session);
+
+/* Whether a message began whose verdict is outstanding (not the next one of stream). */
+bool load_session_has_message(const struct load_session *session);
+
+const char *load_pipelining_name(enum load_pipelining pipelining);

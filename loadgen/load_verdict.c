@@ -1,0 +1,85 @@
+#include "loadgen/load_verdict.h"
+
+#include "base/units.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BUSY_LIMIT     0.95  /* in a closed loop a busy generator is normal, but says so      */
+#define CLOCK_LIMIT_NS 200u  /* above, reading the clock has become a system call             */
+#define DOWN_LIMIT     1000u /* one connection in so many may be down                        */
+
+__attribute__((format(printf, 3, 4))) static void
+add(struct load_verdict *verdict, enum load_verdict_status status, const char *format, ...)
+{
+    va_list arguments;
+
+    if (status > verdict->status) verdict->status = status;
+    if (verdict->reason_count == LOAD_VERDICT_REASONS_MAX) return;
+    va_start(arguments, format);
+    (void)vsnprintf(verdict->reasons[verdict->reason_count++], LOAD_VERDICT_TEXT_MAX, format,
+                    arguments);
+    va_end(arguments);
+}
+
+static void judge_counts(struct load_verdict *verdict, const struct load_verdict_facts *facts)
+{
+    if (facts->started != facts->with_outcome)
+        add(verdict, LOAD_VERDICT_INVALID, "%llu messages started, but %llu have an outcome",
+            (unsigned long long)facts->started, (unsigned long long)facts->with_outcome);
+    if (facts->acknowledged != facts->accepted)
+        add(verdict, LOAD_VERDICT_INVALID, "%llu messages accepted, but %llu acknowledged",
+            (unsigned long long)facts->accepted, (unsigned long long)facts->acknowledged);
+}
+
+static void judge_population(struct load_verdict *verdict, const struct load_verdict_facts *facts)
+{
+    if (facts->gave_up != 0)
+        add(verdict, LOAD_VERDICT_INVALID, "population lost: no connection any more: %s",
+            strerror(facts->gave_up));
+    else if (facts->reached < facts->asked)
+        add(verdict, LOAD_VERDICT_INVALID, "population lost: %llu of %llu connections were ready",
+            (unsigned long long)facts->reached, (unsigned long long)facts->asked);
+    else if (facts->down_worst > facts->asked / DOWN_LIMIT)
+        add(verdict, LOAD_VERDICT_INVALID,
+            "population lost: %llu of %llu connections were down for more than a second",
+            (unsigned long long)facts->down_worst, (unsigned long long)facts->asked);
+}
+
+static void judge_generator(struct load_verdict *verdict, const struct load_verdict_facts *facts)
+{
+    char reap[UNITS_TEXT_MAX];
+
+    if (facts->busy_max_ratio > BUSY_LIMIT)
+        add(verdict, LOAD_VERDICT_SUSPECT,
+            "generator-bound: the server can do at least this; latencies include our own queueing "
+            "(reap delay p99 %s)",
+            units_format_duration(reap, facts->reap_p99_ns));
+    if (facts->clock_cost_ns > CLOCK_LIMIT_NS)
+        add(verdict, LOAD_VERDICT_SUSPECT,
+            "reading the clock costs %llu ns: clock source %s is no match for this",
+            (unsigned long long)facts->clock_cost_ns, facts->clock_source);
+}
+
+struct load_verdict load_verdict_make(const struct load_verdict_facts *facts)
+{
+    struct load_verdict verdict = {.status = LOAD_VERDICT_VALID};
+    judge_counts(&verdict, facts);
+    judge_population(&verdict, facts);
+    judge_generator(&verdict, facts);
+    return verdict;
+}
+
+const char *load_verdict_name(enum load_verdict_status status)
+{
+    switch (status) {
+    case LOAD_VERDICT_VALID:
+        return "VALID";
+    case LOAD_VERDICT_SUSPECT:
+        return "SUSPECT";
+    case LOAD_VERDICT_INVALID:
+        return "INVALID";
+    }
+    return "UNKNOWN";
+}

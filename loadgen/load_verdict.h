@@ -1,0 +1,42 @@
+/*
+ * load_verdict -- whether a result may be believed, and why not (pure).
+ *
+ * Bounds:     LOAD_VERDICT_REASONS_MAX reasons; further ones are dropped.
+ * Invariants: INVALID outweighs SUSPECT outweighs VALID; anything but VALID has a reason.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define LOAD_VERDICT_REASONS_MAX 6u
+#define LOAD_VERDICT_TEXT_MAX    240u
+
+enum load_verdict_status { LOAD_VERDICT_VALID, LOAD_VERDICT_SUSPECT, LOAD_VERDICT_INVALID };
+
+/* What is judged. */
+struct load_verdict_facts {
+    uint64_t started;      /* messages                                             */
+    uint64_t with_outcome; /* of them: the sum of all outcomes                     */
+    uint64_t accepted;
+    uint64_t acknowledged; /* 2xx replies to a final dot, counted where they arrive */
+    uint64_t asked;        /* connections                                          */
+    uint64_t reached;      /* of them: ready at least once                         */
+    uint64_t down_worst;   /* most connections down in two looks, a second apart, running */
+    uint64_t clock_cost_ns;
+    const char *clock_source; /* of the kernel; for the reason                        */
+    uint64_t reap_p99_ns;
+    double busy_max_ratio; /* of the busiest worker                                */
+    int gave_up;           /* errno, or 0                                          */
+};
+
+struct load_verdict {
+    enum load_verdict_status status;
+    uint32_t reason_count;
+    char reasons[LOAD_VERDICT_REASONS_MAX][LOAD_VERDICT_TEXT_MAX];
+};
+
+struct load_verdict load_verdict_make(const struct load_verdict_facts *facts);
+
+/* "VALID"; in results in lower case. */
+const char *load_verdict_name(enum load_verdict_status status);

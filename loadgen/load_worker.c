@@ -1,0 +1,291 @@
+#include "loadgen/load_worker.h"
+
+#include "base/clock.h"
+#include "loadgen/load_busy.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define CONNECTING_MAX  512u /* of all workers: a server's SYN and accept queues are finite */
+#define CLOCK_EVERY     32u  /* completions between two looks at the clock */
+#define WAKE_SLOT       0u
+#define SLEEP_MAX_NS    (100 * CLOCK_NS_PER_MS)
+#define CLOSING_NS      CLOCK_NS_PER_S /* for operations to end after a cut */
+#define COMPLETIONS_MAX 65536u
+
+static struct ring_options ring_options(uint64_t connections)
+{
+    uint64_t completions = 1024;
+    while (completions < 2 * connections + 64 && completions < COMPLETIONS_MAX)
+        completions *= 2;
+    bool is_large = connections > 1024;
+    return (struct ring_options){
+        .submissions = is_large ? 4096 : 1024,
+        .completions = (uint32_t)completions,
+        .buffer_count = is_large ? 4096 : 1024,
+        .buffer_size = is_large ? 512 : 1024,
+    };
+}
+
+uint64_t load_worker_memory(const struct load_mail *mail, const struct load_script *script,
+                            uint64_t connections)
+{
+    struct ring_options options = ring_options(connections);
+    return ring_memory(&options) + load_clients_memory(mail, script, connections);
+}
+
+/* ---- the thread ---- */
+
+static void wake_main(const struct load_worker *worker)
+{
+    uint64_t one = 1;
+    CHECK(write(worker->run->wake_main, &one, sizeof one) == sizeof one);
+}
+
+static void publish(struct load_worker *worker)
+{
+    const struct load_clients *clients = &worker->clients;
+    struct load_gauge *gauge = &worker->gauge;
+    uint64_t accepted = clients->tally.outcomes[LOAD_OUTCOME_ACCEPTED];
+
+    atomic_store_explicit(&gauge->accepted, accepted, memory_order_relaxed);
+    atomic_store_explicit(&gauge->failed, load_tally_failed(&clients->tally), memory_order_relaxed);
+    atomic_store_explicit(&gauge->service_sum_ns, (uint64_t)clients->tally.service.sum,
+                          memory_order_relaxed);
+    atomic_store_explicit(&gauge->up, clients->up, memory_order_relaxed);
+    atomic_store_explicit(&gauge->down, clients->down, memory_order_relaxed);
+    atomic_store_explicit(&gauge->settled, clients->settled, memory_order_relaxed);
+    if (worker->was_settled || clients->settled < clients->count) return;
+    worker->was_settled = true;
+    wake_main(worker);
+}
+
+static void listen_to_main(struct load_worker *worker)
+{
+    struct ring_token token = {.op = RING_OP_READ, .slot = WAKE_SLOT, .generation = 0};
+    ring_read(worker->clients.ring, worker->wake, &worker->wake_count, sizeof worker->wake_count,
+              token);
+}
+
+/* The measured time is over, or the worker is: only the first call counts. */
+static void measure_busy(struct load_worker *worker)
+{
+    uint64_t length_ns = worker->clients.now_ns - worker->begin_ns;
+    if (worker->begin_ns == 0 || length_ns == 0 || worker->busy_ratio > 0) return;
+    uint64_t busy_ns = load_busy_ns(worker->thread_id) - worker->begin_busy_ns;
+    worker->busy_ratio = (double)busy_ns / (double)length_ns;
+    if (worker->busy_ratio > 1) worker->busy_ratio = 1;
+}
+
+static void obey(struct load_worker *worker)
+{
+    struct load_clients *clients = &worker->clients;
+    int command = atomic_load_explicit(&worker->command, memory_order_acquire);
+
+    if (command == LOAD_COMMAND_BEGIN && !clients->has_begun) {
+        load_clients_begin(clients, worker->run->plan);
+        worker->begin_ns = clients->now_ns;
+        worker->begin_busy_ns = load_busy_ns(worker->thread_id);
+    }
+    if (command == LOAD_COMMAND_STOP) load_clients_stop(clients);
+    listen_to_main(worker);
+}
+
+/* How late the completions of this loop may have been looked at: M12, the error bar of a latency.
+ */
+static void record_reap(struct load_clients *clients, uint64_t woken_ns, bool has_sent)
+{
+    uint64_t since_ns = has_sent ? clients->entered_ns : woken_ns;
+    histogram_record(&clients->tally.reap, clients->now_ns - since_ns);
+}
+
+static void take_completions(struct load_worker *worker)
+{
+    struct load_clients *clients = &worker->clients;
+    struct ring_completion completion;
+
+    for (uint32_t count = 1; ring_next(clients->ring, &completion); count++) {
+        if (count % CLOCK_EVERY == 0) clients->now_ns = clock_now_ns();
+        if (completion.token.op == RING_OP_READ)
+            obey(worker);
+        else
+            load_clients_complete(clients, &completion);
+    }
+}
+
+/* Stopped by time or told to: what is in flight has so long. By the count of messages: no limit. */
+static void watch_drain(struct load_worker *worker)
+{
+    struct load_clients *clients = &worker->clients;
+    uint64_t now_ns = clients->now_ns;
+
+    if (!clients->has_begun) return;
+    if (worker->drain_ns == UINT64_MAX && now_ns >= clients->share.stop_ns) {
+        worker->drain_ns = now_ns + worker->run->config->drain_ns;
+        if (clients->gave_up != 0) worker->drain_ns = now_ns;
+        load_clients_stop(clients); /* those that rest are to end */
+        measure_busy(worker);
+    }
+    if (now_ns < worker->drain_ns || worker->is_cut) return;
+    worker->is_cut = true;
+    worker->cut_ns = now_ns;
+    load_clients_cut(clients);
+}
+
+/* Nobody answers any more: the rest of the run would only wait. */
+static void watch_population(struct load_worker *worker, uint64_t *last_up_ns)
+{
+    struct load_clients *clients = &worker->clients;
+
+    if (clients->up > 0 || !clients->has_begun) *last_up_ns = clients->now_ns;
+    if (clients->now_ns - *last_up_ns < worker->run->config->timeout_ns) return;
+    if (clients->gave_up == 0) clients->gave_up = ETIMEDOUT;
+    load_clients_stop(clients);
+}
+
+static bool is_over(const struct load_worker *worker)
+{
+    const struct load_clients *clients = &worker->clients;
+    if (load_clients_are_done(clients)) return true;
+    return worker->is_cut && clients->now_ns - worker->cut_ns > CLOSING_NS;
+}
+
+static uint64_t sleep_ns(const struct load_worker *worker)
+{
+    const struct load_clients *clients = &worker->clients;
+    uint64_t sleep = wheel_sleep_ns(&clients->wheel, clients->now_ns, SLEEP_MAX_NS);
+    if (clients->sweep_next < clients->count) return 0;
+    if (clients->connecting < clients->connecting_max && !queue_is_empty(&clients->to_connect))
+        return 0;
+    uint64_t stop_ns = clients->share.stop_ns;
+    if (clients->has_begun && stop_ns > clients->now_ns && stop_ns - clients->now_ns < sleep)
+        sleep = stop_ns - clients->now_ns;
+    return sleep;
+}
+
+static void loop_once(struct load_worker *worker)
+{
+    struct load_clients *clients = &worker->clients;
+    bool has_sent = clients->sends_pending > 0;
+
+    clients->sends_pending = 0;
+    clients->now_ns = clock_now_ns();
+    uint64_t sleep = sleep_ns(worker);
+    clients->entered_ns = clients->now_ns;
+    if (clients->ledger.ledger != NULL) clients->realtime_ns = clock_realtime_ns();
+    int error = ring_enter(clients->ring, sleep);
+    CHECK(error == 0);
+    clients->now_ns = clock_now_ns();
+    uint64_t woken_ns = clients->now_ns;
+    take_completions(worker);
+    load_clients_advance(clients);
+    clients->now_ns = clock_now_ns();
+    record_reap(clients, woken_ns, has_sent);
+}
+
+static void run_loop(struct load_worker *worker)
+{
+    uint64_t last_up_ns = worker->clients.now_ns;
+
+    listen_to_main(worker);
+    load_clients_advance(&worker->clients);
+    while (!is_over(worker)) {
+        loop_once(worker);
+        watch_drain(worker);
+        watch_population(worker, &last_up_ns);
+        publish(worker);
+    }
+}
+
+static void pin(const struct load_worker *worker)
+{
+    cpu_set_t set;
+    if (worker->cpu < 0) return;
+    CPU_ZERO(&set);
+    CPU_SET((unsigned)worker->cpu, &set);
+    (void)sched_setaffinity(0, sizeof set, &set);
+}
+
+/* 0, or -errno in ring_error or memory_error. */
+static bool open_in_thread(struct load_worker *worker)
+{
+    struct load_clients *clients = &worker->clients;
+    const struct load_run *run = worker->run;
+    struct ring_options options = ring_options(clients->share.connections);
+    uint32_t connecting = CONNECTING_MAX / run->plan->workers;
+
+    clients->ring = ring_open(&options, &worker->ring_error);
+    if (clients->ring == NULL) return false;
+    clients->now_ns = clock_now_ns();
+    worker->memory_error = load_ledger_buffer_open(&clients->ledger, run->ledger);
+    if (worker->memory_error == 0)
+        worker->memory_error = load_clients_open(clients, connecting > 0 ? connecting : 1);
+    return worker->memory_error == 0;
+}
+
+static void *run_thread(void *argument)
+{
+    struct load_worker *worker = argument;
+
+    (void)prctl(PR_SET_TIMERSLACK, 1ul); /* the default, 50 us, would stand in every wait */
+    worker->thread_id = gettid();
+    pin(worker);
+    if (open_in_thread(worker)) {
+        atomic_store(&worker->gauge.has_started, true);
+        wake_main(worker);
+        run_loop(worker);
+        measure_busy(worker);
+        worker->clients.tally.started = worker->clients.share.started;
+        worker->ring_counts = ring_counts(worker->clients.ring);
+        load_ledger_buffer_close(&worker->clients.ledger);
+    }
+    /* The ring belongs to this thread; what is still in flight ends with it. */
+    if (worker->clients.ring != NULL) ring_close(worker->clients.ring);
+    worker->clients.ring = NULL;
+    atomic_store(&worker->gauge.is_finished, true);
+    wake_main(worker);
+    return NULL;
+}
+
+/* ---- from main ---- */
+
+int load_worker_start(struct load_worker *worker, const struct load_run *run, uint32_t index,
+                      int cpu)
+{
+    memset(worker, 0, sizeof *worker);
+    worker->run = run;
+    worker->index = index;
+    worker->cpu = cpu;
+    worker->drain_ns = UINT64_MAX;
+    worker->clients.config = run->config;
+    worker->clients.mail = run->mail;
+    worker->clients.script = run->script;
+    worker->clients.share = load_plan_share(run->plan, index);
+    worker->wake = eventfd(0, EFD_CLOEXEC);
+    if (worker->wake < 0) return -errno;
+    int error = pthread_create(&worker->thread, NULL, run_thread, worker);
+    if (error != 0) (void)close(worker->wake);
+    return -error;
+}
+
+void load_worker_tell(struct load_worker *worker, enum load_command command)
+{
+    uint64_t one = 1;
+    atomic_store_explicit(&worker->command, (int)command, memory_order_release);
+    CHECK(write(worker->wake, &one, sizeof one) == sizeof one);
+}
+
+void load_worker_join(struct load_worker *worker)
+{
+    CHECK(pthread_join(worker->thread, NULL) == 0);
+}
+
+void load_worker_close(struct load_worker *worker)
+{
+    (void)close(worker->wake);
+    if (worker->ring_error == 0 && worker->memory_error == 0) load_clients_close(&worker->clients);
+}

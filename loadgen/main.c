@@ -1,0 +1,231 @@
+/* loadgen -- the load generator's program. */
+#include "base/clock.h"
+#include "base/exit_codes.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/units.h"
+#include "loadgen/load_conductor.h"
+#include "loadgen/load_json.h"
+#include "loadgen/load_report.h"
+#include "loadgen/load_result.h"
+#include "ring/ring_probe.h"
+#include "version.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SPARE_DESCRIPTORS 16u
+#define PER_WORKER        4u
+
+static void print_version(void)
+{
+    char features[RING_PROBE_TEXT_MAX];
+    (void)printf("loadgen %s (%s)\n%s\n", RINGSINK_VERSION, RINGSINK_COMMIT,
+                 ring_probe_features(features));
+}
+
+static uint32_t count_cores(const struct load_config *config)
+{
+    cpu_set_t set;
+    if (config->is_pinned) return (uint32_t)CPU_COUNT(&config->cpus);
+    if (sched_getaffinity(0, sizeof set, &set) < 0) return 1;
+    return (uint32_t)CPU_COUNT(&set);
+}
+
+static struct load_plan make_plan(const struct load_config *config)
+{
+    uint32_t workers = (uint32_t)config->threads;
+    if (workers == 0) workers = load_plan_choose_workers(config->connections, count_cores(config));
+    return load_plan_make(config->connections, config->messages, config->per_connection,
+                          config->duration_ns, workers);
+}
+
+static void check_descriptors(const struct load_plan *plan)
+{
+    uint64_t needed = plan->connections + plan->workers * PER_WORKER + SPARE_DESCRIPTORS;
+    uint64_t limit = net_raise_descriptor_limit();
+    if (needed <= limit) return;
+    die(EXIT_CODE_USAGE,
+        "%llu connections need %llu descriptors, but the hard limit is %llu: `ulimit -Hn %llu` as "
+        "root (or LimitNOFILE= of the unit), or fewer -c",
+        (unsigned long long)plan->connections, (unsigned long long)needed,
+        (unsigned long long)limit, (unsigned long long)needed);
+}
+
+static FILE *open_output(const struct load_config *config)
+{
+    if (config->output == NULL) return NULL;
+    if (strcmp(config->output, "-") == 0) return stdout;
+    FILE *file = fopen(config->output, "we");
+    if (file == NULL)
+        die(EXIT_CODE_USAGE, "cannot write the result to %s: %s", config->output, strerror(errno));
+    return file;
+}
+
+static void open_mail(struct load_mail *mail, const struct load_config *config)
+{
+    uint64_t now_ns = clock_realtime_ns();
+    struct load_mail_recipe recipe = {
+        .sender = config->sender,
+        .recipient = config->recipient,
+        .subject = config->subject,
+        .host = config->helo,
+        .length = config->length,
+        .seed = config->seed,
+        .run = random_mix(config->seed, now_ns), /* a run's own, even if its seed is given */
+        .date_ns = now_ns,
+    };
+    if (load_mail_open(mail, &recipe) < 0)
+        die(EXIT_CODE_FAILED, "no memory for a message of %llu octets",
+            (unsigned long long)config->length);
+}
+
+static struct load_ledger *open_ledger(struct load_ledger *ledger, const struct load_config *config,
+                                       uint64_t run)
+{
+    if (config->ledger == NULL) return NULL;
+    int error = load_ledger_open(ledger, config->ledger, run);
+    if (error < 0)
+        die(EXIT_CODE_USAGE, "cannot write the ledger %s: %s", config->ledger, strerror(-error));
+    return ledger;
+}
+
+static void print_plan(const struct load_run *run)
+{
+    const struct load_config *config = run->config;
+    const struct load_plan *plan = run->plan;
+    char address[NET_TEXT_MAX];
+    char length[UNITS_TEXT_MAX];
+    char duration[UNITS_TEXT_MAX];
+    char memory[UNITS_TEXT_MAX];
+    uint64_t bytes = 0;
+
+    if (config->is_quiet) return;
+    for (uint32_t index = 0; index < plan->workers; index++)
+        bytes +=
+            load_worker_memory(run->mail, run->script, load_plan_share(plan, index).connections);
+    log_info("loadgen %s to %s, run %016llx, seed %llu", RINGSINK_VERSION,
+             net_format(address, &config->addresses[0]), (unsigned long long)run->mail->run,
+             (unsigned long long)config->seed);
+    log_info("closed loop: %u worker%s, %llu connections, bodies of %s, pipelining %s, at most %s",
+             plan->workers, plan->workers == 1 ? "" : "s", (unsigned long long)plan->connections,
+             units_format_size(length, config->length),
+             load_pipelining_name((enum load_pipelining)config->pipelining),
+             units_format_size(memory, bytes));
+    if (plan->duration_ns != LOAD_UNLIMITED)
+        log_info("for %s from the moment all are connected; no warm-up",
+                 units_format_duration(duration, plan->duration_ns));
+}
+
+/* Why there was nothing to measure, and what to do about it. */
+static void explain_failure(const struct load_result *result)
+{
+    const char *target = result->environment.target;
+    switch (result->gave_up) {
+    case 0:
+        break;
+    case ECONNREFUSED:
+        log_error("nothing listens at %s: start ringsink, or name the target", target);
+        return;
+    case EADDRNOTAVAIL:
+        log_error("no free source port for %s: widen net.ipv4.ip_local_port_range (%s), wait for "
+                  "TIME_WAIT to pass, or send more messages on a connection (-k)",
+                  target, result->environment.port_range);
+        return;
+    case ETIME:
+        log_error("%s does not answer a connect within --timeout", target);
+        return;
+    default:
+        log_error("no connection to %s: %s", target, strerror(result->gave_up));
+        return;
+    }
+    if (result->tally.connects == 0)
+        log_error("no connection to %s", target);
+    else
+        log_error("%s accepted no message", target);
+}
+
+static int choose_exit(const struct load_result *result, int signal_number, bool is_written)
+{
+    if (signal_number != 0) return 128 + signal_number;
+    if (!is_written) return EXIT_CODE_FAILED;
+    if (result->tally.outcomes[LOAD_OUTCOME_ACCEPTED] > 0) return EXIT_CODE_OK;
+    explain_failure(result);
+    return EXIT_CODE_FAILED;
+}
+
+static bool write_result(const struct load_result *result, FILE *output)
+{
+    /* A run that reached nobody has nothing to report; its reason is said by an error line. */
+    bool is_worth_text = result->tally.connects > 0;
+    if (is_worth_text) load_report_write(result, output == stdout ? stderr : stdout);
+    (void)fflush(stdout);
+    if (output == NULL) return true;
+    int error = load_json_write(result, output);
+    if (error < 0) log_error("cannot write the result: %s", strerror(-error));
+    return error == 0;
+}
+
+static bool close_ledger(struct load_ledger *ledger)
+{
+    if (ledger == NULL) return true;
+    int error = load_ledger_close(ledger);
+    if (error < 0) log_error("the ledger is not whole: %s", strerror(-error));
+    return error == 0;
+}
+
+static int run_load(const struct load_config *config, int argc, char **argv)
+{
+    struct load_conductor conductor;
+    struct load_result result;
+    struct load_script script;
+    struct load_mail mail;
+    struct load_ledger ledger;
+    struct load_plan plan = make_plan(config);
+    struct load_run run = {.config = config, .plan = &plan, .mail = &mail, .script = &script};
+
+    check_descriptors(&plan);
+    FILE *output = open_output(config);
+    open_mail(&mail, config);
+    load_script_open(&script, config->helo, config->sender, config->recipient,
+                     (uint32_t)config->recipients, (enum load_pipelining)config->pipelining);
+    run.ledger = open_ledger(&ledger, config, mail.run);
+    print_plan(&run);
+    load_conductor_run(&conductor, &run);
+    bool is_ledger_whole = close_ledger(run.ledger);
+    if (load_result_open(&result, &conductor) < 0)
+        die(EXIT_CODE_FAILED, "no memory for the result");
+    result.argc = argc;
+    result.argv = argv;
+    bool is_written = write_result(&result, output);
+    int code = choose_exit(&result, conductor.signal_number, is_written && is_ledger_whole);
+    load_result_close(&result);
+    load_conductor_close(&conductor);
+    load_mail_close(&mail);
+    if (output != NULL && fclose(output) != 0) code = EXIT_CODE_FAILED;
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct load_config config;
+    char error[LOAD_CONFIG_ERROR_MAX];
+
+    log_open("loadgen", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    switch (load_config_read(&config, argc, argv, error)) {
+    case LOAD_CONFIG_HELP:
+        return EXIT_CODE_OK;
+    case LOAD_CONFIG_VERSION:
+        print_version();
+        return EXIT_CODE_OK;
+    case LOAD_CONFIG_WRONG:
+        die(EXIT_CODE_USAGE, "%s", error);
+    case LOAD_CONFIG_READY:
+        break;
+    }
+    if (config.is_verbose) log_open("loadgen", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+    load_conductor_block_signals();
+    return run_load(&config, argc, argv);
+}
