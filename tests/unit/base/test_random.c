@@ -86,6 +86,20 @@ static void test_below_is_bounded_and_even(void **state)
         assert_in_range(counts[i], TRIES / BOUND - 570, TRIES / BOUND + 570);
 }
 
+/* Three quarters of 2^64: without a second try, small numbers would be twice as likely. */
+static void test_below_is_even_at_an_awkward_bound(void **state)
+{
+    enum { TRIES = 30000 };
+    struct random random;
+    uint32_t small_count = 0;
+    (void)state;
+
+    random_init(&random, 1, 4);
+    for (int i = 0; i < TRIES; i++)
+        small_count += random_below(&random, 3ull << 62) < 1ull << 62;
+    assert_in_range(small_count, TRIES / 3 - 500, TRIES / 3 + 500); /* six deviations of 82 */
+}
+
 static void test_below_at_the_ends(void **state)
 {
     struct random random;
@@ -137,6 +151,7 @@ int main(void)
         cmocka_unit_test(test_the_same_for_ever),
         cmocka_unit_test(test_seed_zero_works),
         cmocka_unit_test(test_below_is_bounded_and_even),
+        cmocka_unit_test(test_below_is_even_at_an_awkward_bound),
         cmocka_unit_test(test_below_at_the_ends),
         cmocka_unit_test(test_unit_is_in_its_interval),
         cmocka_unit_test(test_mix_depends_on_both),
