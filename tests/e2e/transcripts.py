@@ -1,0 +1,237 @@
+#!/usr/bin/env python3
+"""transcripts -- replays tests/transcripts against a server over TCP and checks its replies.
+
+Usage: transcripts.py [--with NAME[=VALUE]]... [--timeout S] HOST:PORT FILE...
+
+Each file is run whole (one write), stepwise (what follows a reply is sent once it came) and, if the
+client's part is short, octet by octet. Files that need a store that fails are skipped, and so are
+those with options (O: lines) that --with does not name. Exit status: 0 all passed, 1 not.
+"""
+
+import argparse
+import re
+import socket
+import sys
+import time
+
+OCTETWISE_MAX = 700
+ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", "\\": b"\\"}
+ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|\{(\d+)\}(.)|([rnt0\\]))", re.DOTALL)
+
+
+class Mismatch(Exception):
+    pass
+
+
+def unescape(text):
+    def expand(match):
+        if match[1]:
+            return bytes([int(match[1], 16)])
+        if match[2]:
+            return match[3] * int(match[2])
+        return ESCAPES[match[4].decode()]
+
+    return ESCAPE.sub(expand, text)
+
+
+class Transcript:
+    """Steps are ("send", octets) and ("expect", [line, ...]), the lines of one reply."""
+
+    def __init__(self, path):
+        self.path = path
+        self.steps = []
+        self.options = {}
+        self.verdicts = []
+        with open(path, "rb") as file:
+            for number, line in enumerate(file.read().split(b"\n"), 1):
+                line = re.sub(rb"(^|  )#.*", b"", line).rstrip(b" ")
+                if line:
+                    self.read_line(number, line)
+
+    def read_line(self, number, line):
+        kind, text = line[:2].decode(), line[2:].removeprefix(b" ")
+        if kind in ("C:", "c:"):
+            self.add_send(unescape(text) + (b"\r\n" if kind == "C:" else b""))
+        elif kind == "S:":
+            self.add_expect(text)
+        elif kind == "V:":
+            self.verdicts.append(text.decode())
+        elif kind == "O:":
+            name, _, value = text.decode().partition(" ")
+            self.options[name] = value
+        elif kind not in ("B:", "b:"):
+            raise SystemExit(f"{self.path}:{number}: not a line of a transcript")
+
+    def add_send(self, octets):
+        if self.steps and self.steps[-1][0] == "send":
+            self.steps[-1] = ("send", self.steps[-1][1] + octets)
+        else:
+            self.steps.append(("send", octets))
+
+    def add_expect(self, text):
+        kind, lines = self.steps[-1] if self.steps else ("", None)
+        if kind == "expect" and lines[-1][3:4] == b"-":
+            lines.append(text)
+        else:
+            self.steps.append(("expect", [text]))
+
+    def client(self):
+        return b"".join(step for kind, step in self.steps if kind == "send")
+
+    def expected(self):
+        return [step for kind, step in self.steps if kind == "expect"]
+
+    def ends_the_dialogue(self):
+        replies = self.expected()
+        return bool(replies) and replies[-1][-1][:3] in (b"221", b"421")
+
+
+class Dialogue:
+    def __init__(self, address, timeout):
+        self.socket = socket.create_connection(address, timeout=timeout)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.buffer = b""
+        self.is_open = True
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, octets):
+        """What stands behind a hang-up may meet a closed connection: that is no failure."""
+        try:
+            self.socket.sendall(octets)
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+
+    def fill(self):
+        try:
+            octets = self.socket.recv(65536)
+        except ConnectionResetError:
+            octets = b""
+        except TimeoutError:
+            raise Mismatch("no reply came")
+        if not octets:
+            self.is_open = False
+        self.buffer += octets
+
+    def read_line(self):
+        while b"\r\n" not in self.buffer:
+            if not self.is_open:
+                raise Mismatch(f"the connection ended; left: {self.buffer!r}")
+            self.fill()
+        line, _, self.buffer = self.buffer.partition(b"\r\n")
+        if len(line) > 510 or not re.fullmatch(rb"[2-5][0-9][0-9](?:[ -][ -~]*)?", line):
+            raise Mismatch(f"not a reply line: {line!r}")
+        return line
+
+    def read_reply(self):
+        lines = [self.read_line()]
+        while lines[-1][3:4] == b"-":
+            lines.append(self.read_line())
+        return lines
+
+    def expect(self, wanted):
+        reply = self.read_reply()
+        rest = iter(reply)
+        for text in wanted:
+            if not any(line[:3] == text[:3] and line[4:].startswith(text[4:]) for line in rest):
+                raise Mismatch(f"wanted {text!r}, got {reply!r}")
+
+    def expect_end(self):
+        while self.is_open and not self.buffer:
+            self.fill()
+        if self.buffer:
+            raise Mismatch(f"one reply too many: {self.buffer!r}")
+
+    def expect_silence(self):
+        """The client's end is closed: the server has to close too, without another reply."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        self.expect_end()
+
+
+def run_stepwise(transcript, dialogue):
+    for kind, step in transcript.steps:
+        if kind == "send":
+            dialogue.send(step)
+        else:
+            dialogue.expect(step)
+
+
+def run_whole(transcript, dialogue):
+    dialogue.send(transcript.client())
+    for wanted in transcript.expected():
+        dialogue.expect(wanted)
+
+
+def run_octetwise(transcript, dialogue):
+    for octet in transcript.client():
+        dialogue.send(bytes([octet]))
+    for wanted in transcript.expected():
+        dialogue.expect(wanted)
+
+
+def run(transcript, address, timeout, name, runner):
+    dialogue = Dialogue(address, timeout)
+    try:
+        runner(transcript, dialogue)
+        if transcript.ends_the_dialogue():
+            dialogue.expect_end()
+        else:
+            dialogue.expect_silence()
+        return True
+    except Mismatch as mismatch:
+        print(f"FAIL {transcript.path} ({name}): {mismatch}")
+        return False
+    finally:
+        dialogue.close()
+
+
+def reason_to_skip(transcript, offered):
+    if any(verdict != "stored" for verdict in transcript.verdicts):
+        return "needs a store that fails"
+    for name, value in transcript.options.items():
+        if offered.get(name) != value:
+            return f"needs {name} {value}".rstrip()
+    return None
+
+
+def parse_address(text):
+    host, _, port = text.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--with", dest="offered", action="append", default=[], metavar="NAME[=VALUE]")
+    parser.add_argument("--timeout", type=float, default=5.0, metavar="S")
+    parser.add_argument("address", metavar="HOST:PORT")
+    parser.add_argument("files", nargs="+", metavar="FILE")
+    arguments = parser.parse_args()
+    offered = {name: value for name, _, value in (text.partition("=") for text in arguments.offered)}
+
+    passed = failed = skipped = 0
+    start = time.monotonic()
+    for path in arguments.files:
+        transcript = Transcript(path)
+        reason = reason_to_skip(transcript, offered)
+        if reason:
+            print(f"skip {path}: {reason}")
+            skipped += 1
+            continue
+        ways = [("whole", run_whole), ("stepwise", run_stepwise)]
+        if len(transcript.client()) <= OCTETWISE_MAX:
+            ways.append(("octetwise", run_octetwise))
+        for name, runner in ways:
+            if run(transcript, parse_address(arguments.address), arguments.timeout, name, runner):
+                passed += 1
+            else:
+                failed += 1
+    print(f"{passed} passed, {failed} failed, {skipped} skipped in {time.monotonic() - start:.1f} s")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

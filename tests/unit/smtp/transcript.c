@@ -1,0 +1,217 @@
+#include "unit/smtp/transcript.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct bytes take_line(struct bytes *text)
+{
+    struct bytes line = bytes_take(text, bytes_find(*text, '\n'));
+    if (text->size > 0) bytes_take(text, 1);
+    return line;
+}
+
+static struct bytes read_file(const char *path, uint8_t *buffer, uint64_t capacity)
+{
+    FILE *file = fopen(path, "rb");
+    CHECK(file != NULL);
+    uint64_t size = fread(buffer, 1, capacity, file);
+    CHECK(size < capacity);
+    fclose(file);
+    return bytes_make(buffer, size);
+}
+
+/* A comment at the start, or behind two blanks; then the blanks in front of it. */
+static struct bytes strip_comment(struct bytes line)
+{
+    for (uint64_t i = 0; i < line.size; i++) {
+        if (line.data[i] != '#') continue;
+        if (i == 0 || (i >= 2 && line.data[i - 1] == ' ' && line.data[i - 2] == ' ')) line.size = i;
+    }
+    while (line.size > 0 && line.data[line.size - 1] == ' ')
+        line.size--;
+    return line;
+}
+
+static uint8_t take_octet(struct bytes *text)
+{
+    CHECK(text->size > 0);
+    return bytes_take(text, 1).data[0];
+}
+
+static void put_octet(struct trace_text *out, uint8_t octet)
+{
+    trace_text_put(out, bytes_make(&octet, 1));
+}
+
+/* \{N}c */
+static void put_repeated(struct trace_text *out, struct bytes *text)
+{
+    uint64_t count;
+    CHECK(bytes_to_number(bytes_take(text, bytes_find(*text, '}')), &count));
+    take_octet(text);
+    uint8_t octet = take_octet(text);
+    for (uint64_t i = 0; i < count; i++)
+        put_octet(out, octet);
+}
+
+static void put_escape(struct trace_text *out, struct bytes *text)
+{
+    uint64_t number = 0;
+    switch (take_octet(text)) {
+    case 'r':
+        put_octet(out, '\r');
+        return;
+    case 'n':
+        put_octet(out, '\n');
+        return;
+    case 't':
+        put_octet(out, '\t');
+        return;
+    case '0':
+        put_octet(out, '\0');
+        return;
+    case '\\':
+        put_octet(out, '\\');
+        return;
+    case '{':
+        put_repeated(out, text);
+        return;
+    case 'x':
+        CHECK(bytes_to_number_hex(bytes_take(text, 2), &number));
+        put_octet(out, (uint8_t)number);
+        return;
+    }
+    CHECK(!"an escape that is known");
+}
+
+static void put_escaped(struct trace_text *out, struct bytes text, bool has_end)
+{
+    while (text.size > 0) {
+        uint8_t octet = take_octet(&text);
+        if (octet == '\\')
+            put_escape(out, &text);
+        else
+            put_octet(out, octet);
+    }
+    if (has_end) trace_text_put(out, BYTES("\r\n"));
+}
+
+static void read_verdict(struct trace_setup *setup, struct bytes word)
+{
+    static const char *const words[] = {"stored", "no_space", "no_memory", "store_failed"};
+    CHECK(setup->verdict_count < TRACE_VERDICTS_MAX);
+    for (int i = 0; i < 4; i++)
+        if (bytes_equal(word, bytes_from_text(words[i])))
+            setup->verdicts[setup->verdict_count++] = (enum smtp_verdict)i;
+}
+
+static void read_option(struct trace_setup *setup, struct bytes text)
+{
+    uint64_t number = 0;
+    struct bytes name = bytes_take(&text, bytes_find(text, ' '));
+    if (text.size > 0) {
+        bytes_take(&text, 1);
+        CHECK(bytes_to_number(text, &number));
+    }
+    if (bytes_equal(name, BYTES("strict")))
+        setup->is_strict = true;
+    else if (bytes_equal(name, BYTES("size_limit")))
+        setup->size_limit = number;
+    else if (bytes_equal(name, BYTES("recipients_max")))
+        setup->recipients_max = (uint32_t)number;
+    else if (bytes_equal(name, BYTES("bad_commands_max")))
+        setup->bad_commands_max = (uint32_t)number;
+    else
+        CHECK(!"an option that is known");
+}
+
+static void read_line(struct transcript *transcript, struct bytes line)
+{
+    if (line.size == 0) return;
+    CHECK(line.size >= 2);
+    CHECK(line.data[1] == ':');
+    uint8_t kind = line.data[0];
+    bytes_take(&line, line.size > 2 && line.data[2] == ' ' ? 3 : 2);
+    switch (kind) {
+    case 'C':
+    case 'c':
+        put_escaped(&transcript->input, line, kind == 'C');
+        return;
+    case 'B':
+    case 'b':
+        put_escaped(&transcript->content, line, kind == 'B');
+        return;
+    case 'S':
+        trace_text_put(&transcript->replies, line);
+        put_octet(&transcript->replies, '\n');
+        return;
+    case 'V':
+        read_verdict(&transcript->setup, line);
+        return;
+    case 'O':
+        read_option(&transcript->setup, line);
+        return;
+    }
+    CHECK(!"a kind of line that is known");
+}
+
+void transcript_open(struct transcript *transcript, const char *path)
+{
+    uint8_t buffer[65536];
+    struct bytes text = read_file(path, buffer, sizeof(buffer));
+    *transcript = (struct transcript){0};
+    transcript->setup.hostname = BYTES("sink");
+    transcript->setup.size_limit = 52428800;
+    while (text.size > 0)
+        read_line(transcript, strip_comment(take_line(&text)));
+}
+
+void transcript_close(struct transcript *transcript)
+{
+    trace_text_free(&transcript->input);
+    trace_text_free(&transcript->replies);
+    trace_text_free(&transcript->content);
+}
+
+static bool is_continued(struct bytes line)
+{
+    return line.size > 3 && line.data[3] == '-';
+}
+
+/* "250-SIZE 10" begins so, whether it stands last in its reply or not. */
+static bool begins(struct bytes line, struct bytes wanted)
+{
+    uint64_t code_size = wanted.size < 3 ? wanted.size : 3;
+    if (line.size < code_size || memcmp(line.data, wanted.data, code_size) != 0) return false;
+    if (wanted.size <= 4) return true;
+    bytes_take(&line, 4);
+    bytes_take(&wanted, 4);
+    return bytes_start_with(line, wanted);
+}
+
+/* Takes one reply and the lines wanted of it. */
+static bool match_one(struct bytes *replies, struct bytes *wanted)
+{
+    struct bytes line = take_line(replies);
+    for (;;) {
+        struct bytes next = take_line(wanted);
+        while (!begins(line, next)) {
+            if (!is_continued(line)) return false;
+            line = take_line(replies);
+        }
+        if (!is_continued(next)) break;
+        if (!is_continued(line)) return false;
+        line = take_line(replies);
+    }
+    while (is_continued(line))
+        line = take_line(replies);
+    return true;
+}
+
+bool transcript_matches(const struct transcript *transcript, struct bytes replies)
+{
+    struct bytes wanted = trace_text_view(&transcript->replies);
+    while (wanted.size > 0 && replies.size > 0)
+        if (!match_one(&replies, &wanted)) return false;
+    return wanted.size == 0 && replies.size == 0;
+}
