@@ -147,6 +147,9 @@ static void test_order(void **state)
         {HELLO "MAIL FROM:<a@b>\r\nRCPT TO:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\nNOOP\r\n",
          HELLO_OK "250 2.1.0 Ok\r\n550 5.1.3 Error: null recipient address\r\n250 2.1.5 Ok\r\n"
                   "354 End data with <CR><LF>.<CR><LF>\r\n" QUEUED "250 2.0.0 Ok\r\n"},
+        {HELLO "MAIL FROM:<>\r\nRCPT TO:<>\r\nRSET\r\nMAIL FROM:<>\r\nDATA\r\n",
+         HELLO_OK "250 2.1.0 Ok\r\n550 5.1.3 Error: null recipient address\r\n250 2.0.0 Ok\r\n"
+                  "250 2.1.0 Ok\r\n503 5.5.1 Error: need RCPT command\r\n"},
         {HELLO "ETRN x\r\nETRN\r\nMAIL FROM:<>\r\nETRN x\r\n",
          HELLO_OK "459 4.7.1 Node not allowed: nothing is ever relayed\r\n"
                   "501 5.5.4 Syntax: ETRN domain\r\n250 2.1.0 Ok\r\n"

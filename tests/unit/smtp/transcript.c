@@ -3,6 +3,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+__attribute__((noreturn)) static void refuse(const char *why)
+{
+    fprintf(stderr, "transcript: %s\n", why);
+    abort();
+}
+
 static struct bytes take_line(struct bytes *text)
 {
     struct bytes line = bytes_take(text, bytes_find(*text, '\n'));
@@ -81,7 +87,7 @@ static void put_escape(struct trace_text *out, struct bytes *text)
         put_octet(out, (uint8_t)number);
         return;
     }
-    CHECK(!"an escape that is known");
+    refuse("unknown escape");
 }
 
 static void put_escaped(struct trace_text *out, struct bytes text, bool has_end)
@@ -122,7 +128,7 @@ static void read_option(struct trace_setup *setup, struct bytes text)
     else if (bytes_equal(name, BYTES("bad_commands_max")))
         setup->bad_commands_max = (uint32_t)number;
     else
-        CHECK(!"an option that is known");
+        refuse("unknown option");
 }
 
 static void read_line(struct transcript *transcript, struct bytes line)
@@ -152,7 +158,7 @@ static void read_line(struct transcript *transcript, struct bytes line)
         read_option(&transcript->setup, line);
         return;
     }
-    CHECK(!"a kind of line that is known");
+    refuse("unknown kind of line");
 }
 
 void transcript_open(struct transcript *transcript, const char *path)

@@ -2,7 +2,7 @@
  * transcript -- one file of tests/transcripts, read (its README.md says what the lines mean).
  *
  * Owns:       its texts, until transcript_close().
- * Errors:     a line that is no transcript's ends the program with its number.
+ * Errors:     a line that is no transcript's ends the program.
  */
 #pragma once
 
