@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* libFuzzer chose the name. NOLINTNEXTLINE(readability-identifier-naming) */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct decoded {
@@ -51,6 +52,7 @@ static void check_scan(struct bytes text)
             CHECK(smtp_scan_variants[i].find_dot_line(text.data, text.size) == wanted);
 }
 
+/* NOLINTNEXTLINE(readability-identifier-naming) */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint64_t chunk_maxima[] = {1, 3, 16, 64};

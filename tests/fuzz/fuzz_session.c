@@ -10,6 +10,7 @@
 
 #define CHOICES_SIZE 3
 
+/* libFuzzer chose the name. NOLINTNEXTLINE(readability-identifier-naming) */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct trace_setup choose_setup(const uint8_t *choices)
@@ -35,6 +36,7 @@ static bool is_same(const struct trace_text *a, const struct trace_text *b)
     return bytes_equal(trace_text_view(a), trace_text_view(b));
 }
 
+/* NOLINTNEXTLINE(readability-identifier-naming) */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < CHOICES_SIZE) return 0;
