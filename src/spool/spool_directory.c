@@ -583,6 +583,7 @@ static int descriptor_map(int descriptor, const struct spool_file *file, const u
     struct spool_format_segment header;
 
     if (fstat(descriptor, &status) < 0) return -errno;
+    if (status.st_size == 0) return -ENOENT; /* a crash while it was being made */
     if (!S_ISREG(status.st_mode) || (uint64_t)status.st_size < SPOOL_SEGMENT_HEADER_SIZE)
         return -EBADMSG;
     *size = (uint64_t)status.st_size;

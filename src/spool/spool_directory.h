@@ -97,8 +97,8 @@ void spool_directory_withdraw(struct spool_directory *directory, struct spool_se
 MUST_USE int spool_directory_trim(struct spool_directory *directory, const struct spool_file *file);
 
 /*
- * Maps a segment file for reading into `base`, `size`; -ENOENT if it was recycled meanwhile,
- * -EBADMSG if its header can't be trusted.
+ * Maps a segment file for reading into `base`, `size`; -ENOENT if it was recycled meanwhile
+ * or never finished, -EBADMSG if its header can't be trusted.
  */
 MUST_USE int spool_directory_map(const struct spool_directory *directory,
                                  const struct spool_file *file, const uint8_t **base,

@@ -85,6 +85,15 @@ struct spool_folder_memory spool_folder_recall(int folder)
     return memory;
 }
 
+/* Trimmed by root, the file must still be the server's to read. */
+static int file_give_to_owner(int folder, int file)
+{
+    struct stat status;
+    if (fstat(folder, &status) < 0) return -errno;
+    if (status.st_uid == geteuid()) return 0;
+    return fchown(file, status.st_uid, status.st_gid) < 0 ? -errno : 0;
+}
+
 /* Written anew under another name, then renamed: a crash leaves the old or the new. */
 static int memory_write(int folder, struct spool_folder_memory memory, bool is_synced)
 {
@@ -98,6 +107,7 @@ static int memory_write(int folder, struct spool_folder_memory memory, bool is_s
     if (file < 0) return -errno;
     ssize_t written = write(file, text, (size_t)size);
     int error = written < 0 ? -errno : written == size ? 0 : -ENOSPC;
+    if (error == 0) error = file_give_to_owner(folder, file);
     if (error == 0 && is_synced && fdatasync(file) < 0) error = -errno;
     close(file);
     if (error == 0 && renameat(folder, MEMORY_NAME_NEW, folder, MEMORY_NAME) < 0) error = -errno;

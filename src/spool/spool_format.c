@@ -15,17 +15,25 @@ void spool_format_put_segment(uint8_t *page, struct spool_format_segment *header
     header->checksum = XXH3_64bits(header, offsetof(struct spool_format_segment, checksum));
     memset(page, 0, SPOOL_SEGMENT_HEADER_SIZE);
     memcpy(page, header, sizeof(*header));
+    memcpy(page + SPOOL_SEGMENT_COPY, header, sizeof(*header));
 }
 
-bool spool_format_get_segment(const uint8_t *page, struct spool_format_segment *header)
+static bool header_holds(const struct spool_format_segment *header)
 {
-    memcpy(header, page, sizeof(*header));
     return header->magic == SEGMENT_MAGIC && header->version == SPOOL_FORMAT_VERSION &&
            header->number > 0 && header->worker <= UINT16_MAX &&
            header->capacity >= SPOOL_SEGMENT_SIZE_MIN &&
            header->capacity <= SPOOL_SEGMENT_SIZE_MAX &&
            header->capacity % SPOOL_SEGMENT_HEADER_SIZE == 0 &&
            header->checksum == XXH3_64bits(header, offsetof(struct spool_format_segment, checksum));
+}
+
+bool spool_format_get_segment(const uint8_t *page, struct spool_format_segment *header)
+{
+    memcpy(header, page, sizeof(*header));
+    if (header_holds(header)) return true;
+    memcpy(header, page + SPOOL_SEGMENT_COPY, sizeof(*header));
+    return header_holds(header);
 }
 
 static uint64_t mark_checksum(const struct spool_format_mark *mark, uint64_t seed)

@@ -25,6 +25,7 @@
 #define SPOOL_FORMAT_VERSION 1u
 
 #define SPOOL_SEGMENT_HEADER_SIZE 4096u
+#define SPOOL_SEGMENT_COPY        2048u
 #define SPOOL_SEGMENT_SIZE_MIN    (1u << 20)
 #define SPOOL_SEGMENT_SIZE_MAX    (1u << 31)
 
@@ -40,7 +41,11 @@ enum spool_format_flag {
     SPOOL_RECORD_LAST = 2,  /* commits it */
 };
 
-/* At offset 0 of a segment file. The rest of its 4096 octets is zero but for the marks. */
+/*
+ * At offset 0 of a segment file, and once more at SPOOL_SEGMENT_COPY, which is read where the first
+ * does not hold: without the salt nothing of the segment could be read. The rest of the header
+ * page's 4096 octets is zero but for the marks.
+ */
 struct spool_format_segment {
     uint64_t magic;
     uint32_t version;

@@ -1,0 +1,192 @@
+/* ringspool -- reads a spool: the program and its commands' names. */
+#include "ringspool.h"
+
+#include "base/exit_codes.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "version.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define OUTPUT_BUFFER_SIZE (1u << 18)
+
+#define FIELD(name) offsetof(struct ringspool, name)
+
+static const struct option_row rows[] = {
+    {.kind = OPTION_HEADING, .help = "Output"},
+    {.kind = OPTION_FLAG,
+     .name = "json",
+     .offset = FIELD(is_json),
+     .help = "list: an object a line; audit: one object"},
+    {.kind = OPTION_HEADING, .help = "What trim frees: whole segments, oldest first, for ever"},
+    {.kind = OPTION_FLAG, .name = "all", .offset = FIELD(is_all), .help = "everything"},
+    {.kind = OPTION_SIZE,
+     .name = "keep",
+     .offset = FIELD(keep_bytes),
+     .argument = "SIZE",
+     .help = "all but the newest SIZE"},
+    {.kind = OPTION_DURATION,
+     .name = "older",
+     .offset = FIELD(older_ns),
+     .argument = "T",
+     .help = "segments without a message younger than T"},
+};
+
+static const struct options options = {
+    .program = "ringspool",
+    .usage = "ringspool list   SPOOL [--json]    one line a message\n"
+             "       ringspool cat    SPOOL ID          the message as received, exactly\n"
+             "       ringspool verify SPOOL             every checksum; what is damaged or torn\n"
+             "       ringspool trim   SPOOL --all | --keep SIZE | --older T\n"
+             "       ringspool audit  SPOOL LEDGER... [--json]\n"
+             "                                          is all there that was acknowledged?",
+    .epilogue = "Every command may be used while a server runs on the spool; trim then frees only\n"
+                "what the server has finished with.\n"
+                "\n"
+                "Examples:\n"
+                "  ringspool list spool | tail -1\n"
+                "  ringspool cat spool 0.1.4096 >message.eml\n"
+                "  ringspool trim spool --keep 1Gi\n"
+                "  loadgen -n 100k --ledger ledger && ringspool audit spool ledger\n"
+                "\n"
+                "Exit status: 0 all is well; 1 damaged, or for audit anything lost, duplicated,\n"
+                "corrupt, or refused yet present; 2 usage, an empty ledger, or a run the spool\n"
+                "never saw; 3 audit: recycling took the proof; 73 no spool there, or unreadable.",
+    .environment = NULL, /* nothing that frees messages may come from there */
+    .rows = rows,
+    .count = sizeof(rows) / sizeof(rows[0]),
+};
+
+struct command {
+    const char *name;
+    int (*run)(const struct ringspool *program);
+    const char *operands; /* behind SPOOL */
+    int operands_least;
+    int operands_most;
+    bool takes_json;
+    bool takes_trim;
+};
+
+static const struct command commands[] = {
+    {"list", ringspool_list, "", 0, 0, true, false},
+    {"cat", ringspool_cat, " ID", 1, 1, false, false},
+    {"verify", ringspool_verify, "", 0, 0, false, false},
+    {"trim", ringspool_trim, " --all | --keep SIZE | --older T", 0, 0, false, true},
+    {"audit", ringspool_audit, " LEDGER...", 1, INT32_MAX, true, false},
+};
+
+/* A page of a mapping that the disk does not give is taken as zero: its checksums will tell. */
+static volatile sig_atomic_t fault_count;
+
+static void fault_take(int signal_number, siginfo_t *info, void *context)
+{
+    uintptr_t page_size = 4096;
+    void *page = (void *)((uintptr_t)info->si_addr & ~(page_size - 1));
+
+    (void)context;
+    fault_count++;
+    if (info->si_code == BUS_ADRERR &&
+        mmap(page, page_size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == page)
+        return;
+    (void)signal(signal_number, SIG_DFL);
+}
+
+uint32_t ringspool_fault_count(void)
+{
+    return (uint32_t)fault_count;
+}
+
+void ringspool_require(const struct ringspool *program, int error)
+{
+    const char *path = program->spool;
+
+    if (error == 0) return;
+    switch (-error) {
+    case ENOENT:
+        die(EXIT_CODE_NO_SPOOL, "no spool at %s: name the directory that ringsink --spool names",
+            path);
+    case ENOTDIR:
+    case ELOOP:
+        die(EXIT_CODE_NO_SPOOL, "%s is no directory, or a link: name the spool's directory itself",
+            path);
+    case EACCES:
+    case EPERM:
+        die(EXIT_CODE_NO_SPOOL, "can't read %s: %s; run as the user that ringsink runs as", path,
+            strerror(-error));
+    default:
+        die(EXIT_CODE_NO_SPOOL, "can't read the spool at %s: %s", path, strerror(-error));
+    }
+}
+
+static const struct command *command_find(const char *name)
+{
+    for (uint32_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i].name, name) == 0) return &commands[i];
+    die(EXIT_CODE_USAGE, "'%s' is no command: try list, cat, verify, trim, audit, or --help", name);
+}
+
+static void usage_check(const struct command *command, const struct ringspool *program,
+                        int operand_count)
+{
+    bool has_trim = program->is_all || program->keep_bytes != RINGSPOOL_UNSET ||
+                    program->older_ns != RINGSPOOL_UNSET;
+
+    if (operand_count < command->operands_least || operand_count > command->operands_most)
+        die(EXIT_CODE_USAGE, "usage: ringspool %s SPOOL%s", command->name, command->operands);
+    if (has_trim && !command->takes_trim)
+        die(EXIT_CODE_USAGE, "--all, --keep and --older are for trim, not for %s", command->name);
+    if (program->is_json && !command->takes_json)
+        die(EXIT_CODE_USAGE, "--json is for list and audit, not for %s", command->name);
+}
+
+/* Fills `program` from the command line; the command. Exits for --help and wrong usage. */
+static const struct command *command_line_read(struct ringspool *program, int argc, char **argv)
+{
+    struct options_result result;
+
+    options_parse(&options, argc, argv, program, &result);
+    switch (result.outcome) {
+    case OPTIONS_HELP:
+        options_print_help(&options, result.help_group);
+        exit(EXIT_CODE_OK);
+    case OPTIONS_VERSION:
+        (void)printf("ringspool %s (%s)\nMIT licence\n", RINGSINK_VERSION, RINGSINK_COMMIT);
+        exit(EXIT_CODE_OK);
+    case OPTIONS_WRONG:
+        die(EXIT_CODE_USAGE, "%s", result.error);
+    case OPTIONS_PARSED:
+        break;
+    }
+    char **operands = argv + result.first_operand;
+    int count = argc - result.first_operand;
+    if (count == 0)
+        die(EXIT_CODE_USAGE, "which command? try list, cat, verify, trim, audit, or --help");
+    const struct command *command = command_find(operands[0]);
+    usage_check(command, program, count - 2);
+    program->spool = operands[1];
+    program->operands = operands + 2;
+    program->operand_count = count - 2;
+    return command;
+}
+
+int main(int argc, char **argv)
+{
+    struct ringspool program = {.keep_bytes = RINGSPOOL_UNSET, .older_ns = RINGSPOOL_UNSET};
+    struct sigaction guard = {.sa_sigaction = fault_take, .sa_flags = SA_SIGINFO};
+    static char buffer[OUTPUT_BUFFER_SIZE];
+
+    log_open("ringspool", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    (void)setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+    (void)sigaction(SIGBUS, &guard, NULL);
+    const struct command *command = command_line_read(&program, argc, argv);
+    int status = command->run(&program);
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) return status;
+    if (errno == EPIPE) return status; /* the reader had enough */
+    die(EXIT_CODE_FAILED, "can't write the output: %s", strerror(errno));
+}
