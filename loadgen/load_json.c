@@ -216,7 +216,7 @@ static json_t *make_percentiles(const struct histogram *histogram)
 
     for (uint32_t index = 0; index < sizeof percentiles / sizeof percentiles[0]; index++) {
         (void)snprintf(name, sizeof name, "%g", percentiles[index]);
-        if (histogram_percentile_shown(histogram, percentiles[index], &value))
+        if (load_tally_percentile(histogram, percentiles[index], &value))
             set_count(object, name, value);
         else
             set(object, name, NULL);

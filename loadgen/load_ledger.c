@@ -24,9 +24,13 @@ int load_ledger_open(struct load_ledger *ledger, const char *path, uint64_t run)
     *ledger = (struct load_ledger){.run = run};
     ledger->file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (ledger->file < 0) return -errno;
-    CHECK(pthread_mutex_init(&ledger->lock, NULL) == 0);
     write_whole(ledger, bytes_make(start, ledger_put_start(start, run)));
-    return -ledger->error;
+    if (ledger->error != 0) {
+        (void)close(ledger->file);
+        return -ledger->error;
+    }
+    CHECK(pthread_mutex_init(&ledger->lock, NULL) == 0);
+    return 0;
 }
 
 int load_ledger_close(struct load_ledger *ledger)

@@ -128,15 +128,15 @@ static void put_totals(const struct load_result *result, FILE *file)
     char b[UNITS_TEXT_MAX];
     char c[UNITS_TEXT_MAX];
 
-    (void)fprintf(file, "\nmessages    %13s started %13s accepted (%.3f %%) %9s failed\n",
+    (void)fprintf(file, "\nmessages    %11s started %11s accepted (%.3f %%) %7s failed\n",
                   count_text(a, tally->started), count_text(b, accepted),
                   percent(accepted, tally->started), count_text(c, load_tally_failed(tally)));
-    (void)fprintf(file, "rate        %13s accepted/s %10.1f MB/s body\n",
+    (void)fprintf(file, "rate        %11s accepted/s %8.1f MB/s body\n",
                   count_text(a, (uint64_t)(result->accepted_per_s + 0.5)), body_per_s / 1e6);
-    (void)fprintf(file, "connections %13s asked %15s reached %9s lost and reopened\n",
+    (void)fprintf(file, "connections %11s asked %13s reached %7s lost and reopened\n",
                   count_text(a, result->plan->connections), count_text(b, tally->reached),
                   count_text(c, tally->lost));
-    (void)fprintf(file, "recipients  %13s accepted %12s rejected\n",
+    (void)fprintf(file, "recipients  %11s accepted %10s rejected\n",
                   count_text(a, tally->recipients_accepted),
                   count_text(b, tally->recipients_rejected));
 }
@@ -146,7 +146,7 @@ static const char *percentile_text(char *out, const struct histogram *histogram,
                                    uint64_t scale_ns)
 {
     uint64_t value;
-    if (!histogram_percentile_shown(histogram, percentile, &value)) return "-";
+    if (!load_tally_percentile(histogram, percentile, &value)) return "-";
     return load_report_duration(out, value, scale_ns);
 }
 

@@ -144,6 +144,13 @@ void load_tally_merge(struct load_tally *into, const struct load_tally *from)
     histogram_merge(&into->reap, &from->reap);
 }
 
+bool load_tally_percentile(const struct histogram *histogram, double percentile, uint64_t *value)
+{
+    if (!histogram_percentile_shown(histogram, percentile, value)) return false;
+    if (*value > histogram->maximum) *value = histogram->maximum;
+    return true;
+}
+
 uint64_t load_tally_failed(const struct load_tally *tally)
 {
     uint64_t failed = 0;

@@ -101,6 +101,12 @@ void load_tally_error(struct load_tally *tally, enum load_phase phase, enum load
                       int number);
 void load_tally_merge(struct load_tally *into, const struct load_tally *from);
 
+/* The percentile, if ten samples lie beyond it; a bucket's top is not taken for more than the
+ * maximum.
+ */
+MUST_USE bool load_tally_percentile(const struct histogram *histogram, double percentile,
+                                    uint64_t *value);
+
 uint64_t load_tally_failed(const struct load_tally *tally);
 const char *load_outcome_name(enum load_outcome outcome);
 

@@ -1,0 +1,213 @@
+#include "loadgen/load_mail.h"
+
+#include "base/ledger.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <xxhash.h>
+
+static const struct load_mail_recipe recipe = {
+    .sender = "load@client.test",
+    .recipient = "user@sink.test",
+    .subject = "load test",
+    .host = "client.test",
+    .length = 10000,
+    .seed = 4711,
+    .run = 0x0123456789abcdefull,
+    .date_ns = 1790000000ull * 1000000000ull,
+};
+
+static const uint64_t lengths[] = {0,  2,  3,  4,  17, 18,  19,  20,   21,   41,    58,
+                                   59, 79, 80, 98, 99, 100, 101, 1000, 1017, 10000, 100000};
+#define LENGTHS (sizeof lengths / sizeof lengths[0])
+
+/* The octets of message `sequence` as they go over the wire; to be freed. */
+static struct bytes put(const struct load_mail *mail, uint64_t sequence, uint64_t *hash)
+{
+    uint8_t *out = malloc(mail->wire_size);
+    assert_non_null(out);
+    *hash = load_mail_put_head(mail, sequence, out);
+    memcpy(out + mail->head_size, mail->common, mail->common_size);
+    load_mail_put_tail(mail, sequence, out + mail->head_size + mail->common_size);
+    return bytes_make(out, mail->wire_size);
+}
+
+/* What a server stores (RFC 5321 4.5.2), written down anew: line by line. To be freed. */
+static struct bytes unstuff(struct bytes wire)
+{
+    uint8_t *out = malloc(wire.size);
+    uint64_t size = 0;
+
+    assert_non_null(out);
+    for (;;) {
+        uint64_t end = bytes_find(wire, '\n');
+        assert_true(end < wire.size); /* the final dot comes before the octets end */
+        struct bytes line = bytes_take(&wire, end + 1);
+        assert_true(line.size >= 2);
+        assert_int_equal(line.data[line.size - 2], '\r');
+        if (line.size == 3 && line.data[0] == '.') break;
+        if (line.data[0] == '.') (void)bytes_take(&line, 1);
+        memcpy(out + size, line.data, line.size);
+        size += line.size;
+    }
+    assert_int_equal(wire.size, 0);
+    return bytes_make(out, size);
+}
+
+static void check_message(const struct load_mail *mail, uint64_t sequence)
+{
+    uint64_t hash;
+    struct bytes wire = put(mail, sequence, &hash);
+    struct bytes stored = unstuff(wire);
+    struct ledger_entry entry;
+    struct bytes body;
+
+    assert_int_equal(stored.size, mail->stored_size);
+    assert_true(ledger_find_header(stored, &entry, &body));
+    assert_int_equal(entry.run, mail->run);
+    assert_int_equal(entry.sequence, sequence);
+    assert_int_equal(entry.size, mail->length);
+    assert_int_equal(body.size, mail->length);
+    assert_int_equal(entry.hash, XXH3_64bits(body.data, body.size));
+    assert_int_equal(hash, entry.hash);
+    free((void *)(uintptr_t)wire.data);
+    free((void *)(uintptr_t)stored.data);
+}
+
+static void test_stored_size_and_hash_are_right(void **state)
+{
+    static const uint64_t sequences[] = {1, 2, 3, 999, 1000000, LOAD_MAIL_SEQUENCE_MAX};
+    (void)state;
+
+    for (size_t length = 0; length < LENGTHS; length++) {
+        for (uint64_t seed = 0; seed < 4; seed++) {
+            struct load_mail_recipe other = recipe;
+            struct load_mail mail;
+            other.length = lengths[length];
+            other.seed = seed;
+            assert_int_equal(load_mail_open(&mail, &other), 0);
+            for (size_t index = 0; index < sizeof sequences / sizeof sequences[0]; index++)
+                check_message(&mail, sequences[index]);
+            load_mail_close(&mail);
+        }
+    }
+}
+
+static void test_lines_are_short_and_some_start_with_a_dot(void **state)
+{
+    struct load_mail mail;
+    uint64_t hash;
+    uint32_t dots = 0;
+    uint32_t lines = 0;
+    (void)state;
+
+    assert_int_equal(load_mail_open(&mail, &recipe), 0);
+    struct bytes wire = put(&mail, 1, &hash);
+    struct bytes stored = unstuff(wire);
+    struct bytes rest = stored;
+    while (rest.size > 0) {
+        struct bytes line = bytes_take(&rest, bytes_find(rest, '\n') + 1);
+        bool is_stamp = bytes_start_with(line, BYTES("X-Loadgen:"));
+        assert_true(is_stamp || line.size <= LOAD_MAIL_LINE_MAX + 2);
+        for (uint64_t index = 0; index + 2 < line.size; index++)
+            assert_in_range(line.data[index], ' ', '~');
+        dots += line.data[0] == '.';
+        lines++;
+    }
+    assert_in_range(dots, lines / 40, lines / 5);
+    assert_int_equal(wire.size, stored.size + dots + 3);
+    free((void *)(uintptr_t)wire.data);
+    free((void *)(uintptr_t)stored.data);
+    load_mail_close(&mail);
+}
+
+static struct bytes find_line(struct bytes text, struct bytes start)
+{
+    while (text.size > 0) {
+        struct bytes line = bytes_take(&text, bytes_find(text, '\n') + 1);
+        if (bytes_start_with(line, start)) return line;
+    }
+    fail_msg("no such line");
+    return text;
+}
+
+static void test_every_message_differs(void **state)
+{
+    struct load_mail mail;
+    uint64_t hashes[100];
+    uint8_t ids[100][100];
+    (void)state;
+
+    assert_int_equal(load_mail_open(&mail, &recipe), 0);
+    for (uint64_t sequence = 0; sequence < 100; sequence++) {
+        struct bytes wire = put(&mail, sequence, &hashes[sequence]);
+        struct bytes id = find_line(wire, BYTES("Message-ID: <"));
+        assert_true(id.size < sizeof ids[0]);
+        memset(ids[sequence], 0, sizeof ids[0]);
+        memcpy(ids[sequence], id.data, id.size);
+        for (uint64_t other = 0; other < sequence; other++) {
+            assert_int_not_equal(hashes[sequence], hashes[other]);
+            assert_memory_not_equal(ids[sequence], ids[other], sizeof ids[0]);
+        }
+        free((void *)(uintptr_t)wire.data);
+    }
+    load_mail_close(&mail);
+}
+
+static void test_header_section(void **state)
+{
+    static const char expected[] = "From: <load@client.test>\r\n"
+                                   "To: <user@sink.test>\r\n"
+                                   "Subject: load test\r\n"
+                                   "Date: Mon, 21 Sep 2026 14:13:20 +0000\r\n"
+                                   "Message-ID: <0123456789abcdef.000000000042@client.test>\r\n"
+                                   "X-Loadgen: v1 run=0123456789abcdef seq=000000000042 "
+                                   "size=0000010000 xxh3=";
+    struct load_mail mail;
+    uint64_t hash;
+    (void)state;
+
+    assert_int_equal(load_mail_open(&mail, &recipe), 0);
+    struct bytes wire = put(&mail, 42, &hash);
+    assert_memory_equal(wire.data, expected, sizeof expected - 1);
+    assert_memory_equal(wire.data + mail.head_size - 4, "\r\n\r\n", 4);
+    free((void *)(uintptr_t)wire.data);
+    load_mail_close(&mail);
+}
+
+static void test_the_seed_decides_the_text(void **state)
+{
+    struct load_mail_recipe other = recipe;
+    struct load_mail one;
+    struct load_mail same;
+    struct load_mail different;
+    (void)state;
+
+    other.seed++;
+    assert_int_equal(load_mail_open(&one, &recipe), 0);
+    assert_int_equal(load_mail_open(&same, &recipe), 0);
+    assert_int_equal(load_mail_open(&different, &other), 0);
+    assert_int_equal(one.common_size, same.common_size);
+    assert_memory_equal(one.common, same.common, one.common_size);
+    assert_memory_not_equal(one.common, different.common, 500);
+    load_mail_close(&one);
+    load_mail_close(&same);
+    load_mail_close(&different);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stored_size_and_hash_are_right),
+        cmocka_unit_test(test_lines_are_short_and_some_start_with_a_dot),
+        cmocka_unit_test(test_every_message_differs),
+        cmocka_unit_test(test_header_section),
+        cmocka_unit_test(test_the_seed_decides_the_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
