@@ -26,15 +26,6 @@
 static_assert(sizeof(struct connection) <= 512, "an idle connection costs at most 512 bytes");
 static_assert(STEP_ROOM < CONNECTION_REPLY_BLOCK_SIZE, "an empty block has room for a step");
 
-struct hold_block {
-    struct queue_link link;
-    uint32_t offset; /* octets used up */
-    uint32_t size;
-    uint8_t data[];
-};
-
-#define HOLD_ROOM (CONNECTION_HOLD_BLOCK_SIZE - sizeof(struct hold_block))
-
 /* What the step loop stopped for. */
 enum stop { STOP_USED_UP, STOP_NO_ROOM, STOP_NO_SEGMENT, STOP_ENDED };
 
@@ -110,44 +101,6 @@ static void reclaim_stash(struct connection_shared *shared, struct connection *c
     if (stash != NULL) blocks_give_back(&shared->stashes, stash);
 }
 
-static struct hold_block *held_front(const struct connection *connection)
-{
-    return QUEUE_OWNER(connection->held.head, struct hold_block, link);
-}
-
-static void drop_held_front(struct connection_shared *shared, struct connection *connection)
-{
-    struct hold_block *block = held_front(connection);
-    CHECK(connection->held_bytes >= block->size);
-    connection->held_bytes -= block->size;
-    (void)queue_pop(&connection->held);
-    blocks_give_back(&shared->holds, block);
-}
-
-static void drop_held(struct connection_shared *shared, struct connection *connection)
-{
-    while (!queue_is_empty(&connection->held))
-        drop_held_front(shared, connection);
-}
-
-/* Copies all of `data` behind what is held; false if the bound or the pool is reached. */
-static bool hold_data(struct connection_shared *shared, struct connection *connection,
-                      struct bytes *data)
-{
-    if (connection->held_bytes + data->size > shared->held_bytes_max) return false;
-    while (data->size > 0) {
-        struct hold_block *block = blocks_take(&shared->holds);
-        if (block == NULL) return false;
-        struct bytes part = bytes_take(data, data->size < HOLD_ROOM ? data->size : HOLD_ROOM);
-        block->offset = 0;
-        block->size = (uint32_t)part.size;
-        memcpy(block->data, part.data, part.size);
-        connection->held_bytes += block->size;
-        queue_push(&connection->held, &block->link);
-    }
-    return true;
-}
-
 /* ---- operations ---- */
 
 static void arm_receive(struct connection_shared *shared, struct connection *connection,
@@ -188,15 +141,6 @@ static void send_replies(struct connection_shared *shared, struct connection *co
 
 /* ---- the end of a connection ---- */
 
-static void drop_message(struct connection_shared *shared, struct connection *connection)
-{
-    if (connection->message.state != SPOOL_MESSAGE_NONE)
-        spool_message_abandon(shared->writer, &connection->message);
-    spool_envelope_drop(&connection->envelope);
-    connection->slice = (struct bytes){0};
-    connection->waiting_for = CONNECTION_WAITS_FOR_INPUT;
-}
-
 static void close_for(struct connection_shared *shared, struct connection *connection,
                       enum close_reason reason, bool is_forced)
 {
@@ -206,8 +150,8 @@ static void close_for(struct connection_shared *shared, struct connection *conne
     connection->close_reason = (uint8_t)reason;
     if (smtp_session_has_transaction(&connection->session))
         counter_add(&shared->counters->aborted, 1);
-    drop_message(shared, connection);
-    drop_held(shared, connection);
+    transaction_drop(&shared->store, &connection->transaction);
+    hold_drop(&connection->held, &shared->holds);
     wheel_arm(shared->wheel, &connection->timer, shared->now_ns + CLOSE_GRACE_NS);
 }
 
@@ -286,94 +230,6 @@ static struct bytes peer_of(struct connection *connection)
     return bytes_make(connection->peer, connection->peer_size);
 }
 
-static bool put_parameters(struct connection *connection, enum spool_item item,
-                           struct bytes parameters)
-{
-    return parameters.size == 0 || spool_envelope_put(&connection->envelope, item, parameters);
-}
-
-static void take_sender(struct connection_shared *shared, struct connection *connection,
-                        const struct smtp_detail *detail)
-{
-    struct spool_envelope *envelope = &connection->envelope;
-    const struct smtp_session *session = &connection->session;
-    connection->recipient_count = 0;
-    if (atomic_load_explicit(shared->is_spool_full, memory_order_relaxed) &&
-        spool_writer_wants_segment(shared->writer)) {
-        counter_add(&shared->counters->refused_space, 1);
-        smtp_session_refuse(&connection->session, SMTP_NO_SPACE);
-        return;
-    }
-    if (spool_envelope_put(envelope, SPOOL_ITEM_PEER, peer_of(connection)) &&
-        spool_envelope_put(envelope, SPOOL_ITEM_PROTOCOL,
-                           session->is_extended ? BYTES("ESMTP") : BYTES("SMTP")) &&
-        spool_envelope_put(envelope, SPOOL_ITEM_HELO, session->helo) &&
-        spool_envelope_put(envelope, SPOOL_ITEM_SENDER, detail->path) &&
-        put_parameters(connection, SPOOL_ITEM_SENDER_PARAMETERS, detail->parameters))
-        return;
-    spool_envelope_drop(envelope);
-    counter_add(&shared->counters->refused_memory, 1);
-    smtp_session_refuse(&connection->session, SMTP_NO_MEMORY);
-}
-
-static void take_recipient(struct connection_shared *shared, struct connection *connection,
-                           const struct smtp_detail *detail)
-{
-    if (spool_envelope_put(&connection->envelope, SPOOL_ITEM_RECIPIENT, detail->path) &&
-        put_parameters(connection, SPOOL_ITEM_RECIPIENT_PARAMETERS, detail->parameters)) {
-        connection->recipient_count++;
-        return;
-    }
-    counter_add(&shared->counters->refused_memory, 1);
-    smtp_session_refuse(&connection->session, SMTP_NO_MEMORY);
-}
-
-/* No segment, and none will come until space returns: the message fails instead of waiting. */
-static bool fail_if_full(struct connection_shared *shared, struct connection *connection)
-{
-    if (!atomic_load_explicit(shared->is_spool_full, memory_order_relaxed)) return false;
-    if (connection->message.state == SPOOL_MESSAGE_OPEN)
-        spool_message_fail(shared->writer, &connection->message);
-    connection->message.state = SPOOL_MESSAGE_FAILED;
-    return true;
-}
-
-/* The message's first record, with the envelope. False: it waits for a segment. */
-static bool begin_message(struct connection_shared *shared, struct connection *connection)
-{
-    if (connection->message.state != SPOOL_MESSAGE_NONE) return true;
-    if (spool_message_begin(shared->writer, &connection->message, &connection->envelope,
-                            shared->realtime_ns) == SPOOL_NEEDS_SEGMENT)
-        return fail_if_full(shared, connection);
-    spool_envelope_drop(&connection->envelope);
-    return true;
-}
-
-/* Appends what is left of the slice. False: it waits for a segment. */
-static bool append_slice(struct connection_shared *shared, struct connection *connection)
-{
-    connection->waiting_for = CONNECTION_WAITS_FOR_APPEND;
-    if (!begin_message(shared, connection)) return false;
-    if (connection->message.state == SPOOL_MESSAGE_OPEN &&
-        spool_message_append(shared->writer, &connection->message, &connection->slice,
-                             shared->realtime_ns) == SPOOL_NEEDS_SEGMENT &&
-        !fail_if_full(shared, connection))
-        return false;
-    connection->slice = (struct bytes){0};
-    connection->waiting_for = CONNECTION_WAITS_FOR_INPUT;
-    return true;
-}
-
-static void count_message(struct connection_shared *shared, const struct connection *connection,
-                          uint64_t size)
-{
-    counter_add(&shared->counters->messages, 1);
-    counter_add(&shared->counters->recipients, connection->recipient_count);
-    counter_add(&shared->counters->content_bytes, size);
-    if (shared->messages_left != NULL)
-        atomic_fetch_sub_explicit(shared->messages_left, 1, memory_order_relaxed);
-}
-
 /* -v: one escaped line for what was taken and one for what was answered. */
 static void trace(struct connection *connection, const char *who, struct bytes text)
 {
@@ -394,60 +250,22 @@ static void trace_replies(struct connection_shared *shared, struct connection *c
               "S:", bytes_make(connection->replies.data + from, connection->replies.size - from));
 }
 
-/* Gives the store's verdict on a complete message; the message is over. */
+/* Gives the store's verdict on a complete message. */
 static void answer_message(struct connection_shared *shared, struct connection *connection,
-                           enum smtp_verdict verdict, struct bytes id)
+                           const struct transaction_verdict *verdict)
 {
     uint32_t from = connection->replies.size;
-    connection->waiting_for = CONNECTION_WAITS_FOR_INPUT;
-    smtp_session_verdict(&connection->session, &connection->replies, verdict, id);
+    smtp_session_verdict(&connection->session, &connection->replies, verdict->verdict,
+                         bytes_make(verdict->id, verdict->id_size));
     trace_replies(shared, connection, from);
 }
 
-static void refuse_message(struct connection_shared *shared, struct connection *connection)
+/* False: the transaction waits for a segment. */
+static bool is_settled(struct connection_shared *shared, struct connection *connection,
+                       enum transaction_outcome outcome, const struct transaction_verdict *verdict)
 {
-    bool is_full = atomic_load_explicit(shared->is_spool_full, memory_order_relaxed);
-    counter_add(is_full ? &shared->counters->refused_space : &shared->counters->failed, 1);
-    drop_message(shared, connection);
-    answer_message(shared, connection, is_full ? SMTP_NO_SPACE : SMTP_STORE_FAILED,
-                   (struct bytes){0});
-}
-
-/* Commits and answers. False: it waits for a segment. */
-static bool commit_message(struct connection_shared *shared, struct connection *connection)
-{
-    connection->waiting_for = CONNECTION_WAITS_FOR_COMMIT;
-    if (!begin_message(shared, connection)) return false;
-    struct spool_id id;
-    uint64_t size = connection->message.size;
-    if (connection->message.state == SPOOL_MESSAGE_OPEN &&
-        spool_message_commit(shared->writer, &connection->message, shared->realtime_ns, &id) ==
-            SPOOL_NEEDS_SEGMENT &&
-        !fail_if_full(shared, connection))
-        return false;
-    if (connection->message.state == SPOOL_MESSAGE_FAILED) {
-        refuse_message(shared, connection);
-        return true;
-    }
-    uint8_t text[SPOOL_ID_TEXT_MAX];
-    uint32_t text_size = spool_id_put(text, &id);
-    count_message(shared, connection, size);
-    answer_message(shared, connection, SMTP_STORED, bytes_make(text, text_size));
-    return true;
-}
-
-static bool take_up_where_stopped(struct connection_shared *shared, struct connection *connection)
-{
-    switch ((enum connection_wait)connection->waiting_for) {
-    case CONNECTION_WAITS_FOR_INPUT:
-        return true;
-    case CONNECTION_WAITS_FOR_APPEND:
-        return append_slice(shared, connection);
-    case CONNECTION_WAITS_FOR_COMMIT:
-        return commit_message(shared, connection);
-    }
-    CHECK(!"a wait that does not exist");
-    return false;
+    if (outcome == TRANSACTION_DECIDED) answer_message(shared, connection, verdict);
+    return outcome != TRANSACTION_WAITS;
 }
 
 static enum close_reason hang_up_reason(const struct smtp_session *session)
@@ -481,15 +299,20 @@ static enum smtp_event step(struct connection_shared *shared, struct connection 
 
 /*
  * The only loop where network, dialogue and store meet. `input` shrinks by what was taken; a slice
- * of it that the spool can't take yet waits in connection->slice.
+ * of it that the spool can't take yet waits in the transaction.
  */
 static enum stop advance(struct connection_shared *shared, struct connection *connection,
                          struct bytes *input)
 {
     struct smtp_detail detail;
+    struct transaction_verdict verdict;
+    struct transaction_store *store = &shared->store;
+    struct transaction *transaction = &connection->transaction;
+    enum smtp_verdict refusal = SMTP_STORED;
 
     hold_reply_block(shared, connection);
-    if (!take_up_where_stopped(shared, connection)) return STOP_NO_SEGMENT;
+    if (!is_settled(shared, connection, transaction_go_on(store, transaction, &verdict), &verdict))
+        return STOP_NO_SEGMENT;
     for (;;) {
         if (!smtp_replies_have_room(&connection->replies, STEP_ROOM)) return STOP_NO_ROOM;
         switch (step(shared, connection, input, &detail)) {
@@ -502,23 +325,28 @@ static enum stop advance(struct connection_shared *shared, struct connection *co
         case SMTP_WANT_FLUSH:
             return STOP_NO_ROOM;
         case SMTP_SENDER:
-            take_sender(shared, connection, &detail);
+            refusal = transaction_begin(store, transaction, peer_of(connection),
+                                        &connection->session, &detail);
+            if (refusal != SMTP_STORED) smtp_session_refuse(&connection->session, refusal);
             break;
         case SMTP_RECIPIENT:
-            take_recipient(shared, connection, &detail);
+            refusal = transaction_add_recipient(store, transaction, &detail);
+            if (refusal != SMTP_STORED) smtp_session_refuse(&connection->session, refusal);
             break;
         case SMTP_DATA_BEGINS: /* the first slice or the verdict begins the message */
             break;
         case SMTP_BODY: /* a view into input: no octet has moved yet */
-            connection->slice = detail.body;
-            if (!append_slice(shared, connection)) return STOP_NO_SEGMENT;
+            if (transaction_append(store, transaction, detail.body) == TRANSACTION_WAITS)
+                return STOP_NO_SEGMENT;
             break;
         case SMTP_WANT_VERDICT:
-            if (!commit_message(shared, connection)) return STOP_NO_SEGMENT;
+            if (!is_settled(shared, connection, transaction_commit(store, transaction, &verdict),
+                            &verdict))
+                return STOP_NO_SEGMENT;
             break;
         case SMTP_ABANDONED:
             counter_add(&shared->counters->aborted, 1);
-            drop_message(shared, connection);
+            transaction_drop(store, transaction);
             break;
         case SMTP_HANG_UP:
             close_for(shared, connection, hang_up_reason(&connection->session), false);
@@ -538,9 +366,9 @@ static void end_of_input(struct connection_shared *shared, struct connection *co
 static void pause_input(struct connection_shared *shared, struct connection *connection,
                         struct bytes *rest)
 {
-    if (queue_is_empty(&connection->held)) counter_add(&shared->counters->input_pauses, 1);
-    if (!hold_data(shared, connection, rest)) {
-        rest->size = 0;
+    if (hold_is_empty(&connection->held)) counter_add(&shared->counters->input_pauses, 1);
+    struct bytes data = bytes_take(rest, rest->size);
+    if (!hold_put(&connection->held, &shared->holds, data, shared->held_bytes_max)) {
         close_for(shared, connection, CLOSE_HELD_TOO_MUCH, true);
         return;
     }
@@ -554,7 +382,7 @@ void connection_open(struct connection_shared *shared, struct connection *connec
     connection->socket = socket;
     connection->last_active_ns = shared->now_ns;
     smtp_session_init(&connection->session, shared->smtp);
-    spool_envelope_init(&connection->envelope, &shared->envelopes);
+    transaction_init(&connection->transaction, &shared->store);
     counter_add(&shared->counters->accepted, 1);
     wheel_arm(shared->wheel, &connection->timer, shared->now_ns + shared->idle_timeout_ns);
     hold_reply_block(shared, connection);
@@ -570,7 +398,7 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
     if (is_closing(connection)) return CONNECTION_TOOK_ALL;
     connection->last_active_ns = shared->now_ns;
     queue_flush(shared, connection);
-    if (!queue_is_empty(&connection->held)) {
+    if (!hold_is_empty(&connection->held)) {
         pause_input(shared, connection, data);
         return CONNECTION_TOOK_ALL;
     }
@@ -606,13 +434,13 @@ void connection_receive_ended(struct connection_shared *shared, struct connectio
     if (is_closing(connection)) return;
     if (result == 0) {
         connection->has_peer_closed = true;
-        if (queue_is_empty(&connection->held)) end_of_input(shared, connection);
+        if (hold_is_empty(&connection->held)) end_of_input(shared, connection);
     } else if (result == -ENOBUFS) {
         counter_add(&shared->counters->no_buffers, 1);
         connection->is_starved_queued = true;
         queue_push(&shared->starved, &connection->starved_link);
     } else if (is_normal_end(result)) {
-        if (queue_is_empty(&connection->held)) arm_receive(shared, connection, false);
+        if (hold_is_empty(&connection->held)) arm_receive(shared, connection, false);
     } else {
         bool is_reset = result == -ECONNRESET || result == -EPIPE || result == -ETIMEDOUT;
         close_for(shared, connection, is_reset ? CLOSE_PEER_GONE : CLOSE_RECEIVE_FAILED, true);
@@ -639,7 +467,7 @@ static void send_completed(struct connection_shared *shared, struct connection *
         return;
     }
     release_reply_block(shared, connection);
-    if (!queue_is_empty(&connection->held)) queue_resume(shared, connection);
+    if (!hold_is_empty(&connection->held)) queue_resume(shared, connection);
 }
 
 void connection_completed(struct connection_shared *shared, struct connection *connection,
@@ -658,18 +486,17 @@ enum connection_outcome connection_resume(struct connection_shared *shared,
 {
     connection->is_resume_queued = false;
     queue_flush(shared, connection);
-    while (!is_closing(connection) && !queue_is_empty(&connection->held)) {
-        struct hold_block *block = held_front(connection);
-        struct bytes input = bytes_make(block->data + block->offset, block->size - block->offset);
+    while (!is_closing(connection) && !hold_is_empty(&connection->held)) {
+        struct bytes input = hold_front(&connection->held);
         enum stop stop = advance(shared, connection, &input);
         if (stop == STOP_ENDED) break; /* closing dropped what was held */
-        block->offset = block->size - (uint32_t)input.size;
-        if (stop == STOP_NO_SEGMENT) {
+        hold_use(&connection->held, input.size);
+        if (stop == STOP_NO_SEGMENT) { /* a slice that waits is a view into the block */
             queue_resume(shared, connection);
             return CONNECTION_STALLED;
         }
+        hold_trim(&connection->held, &shared->holds);
         if (stop == STOP_NO_ROOM) return CONNECTION_TOOK_ALL;
-        drop_held_front(shared, connection);
     }
     if (is_closing(connection)) return CONNECTION_TOOK_ALL;
     reclaim_stash(shared, connection);
@@ -683,8 +510,8 @@ enum connection_outcome connection_resume(struct connection_shared *shared,
 static bool may_be_dismissed(const struct connection *connection)
 {
     return !smtp_session_has_transaction(&connection->session) &&
-           queue_is_empty(&connection->held) &&
-           connection->waiting_for == CONNECTION_WAITS_FOR_INPUT;
+           hold_is_empty(&connection->held) &&
+           connection->transaction.waiting == TRANSACTION_WAITS_FOR_NOTHING;
 }
 
 void connection_flush(struct connection_shared *shared, struct connection *connection)
@@ -707,7 +534,7 @@ void connection_feed(struct connection_shared *shared, struct connection *connec
 {
     connection->is_starved_queued = false;
     queue_flush(shared, connection);
-    if (is_closing(connection) || !queue_is_empty(&connection->held)) return;
+    if (is_closing(connection) || !hold_is_empty(&connection->held)) return;
     arm_receive(shared, connection, false);
 }
 
@@ -718,7 +545,7 @@ void connection_timer(struct connection_shared *shared, struct connection *conne
         return;
     }
     /* It waits for us, not we for it. */
-    if (connection->waiting_for != CONNECTION_WAITS_FOR_INPUT)
+    if (connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING)
         connection->last_active_ns = shared->now_ns;
     uint64_t due_ns = connection->last_active_ns + shared->idle_timeout_ns;
     if (due_ns > shared->now_ns) {

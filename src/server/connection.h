@@ -17,8 +17,9 @@
 #include "base/wheel.h"
 #include "ring/ring.h"
 #include "server/counters.h"
+#include "server/hold.h"
+#include "server/transaction.h"
 #include "smtp/smtp_session.h"
-#include "spool/spool_writer.h"
 
 #define CONNECTION_REPLY_BLOCK_SIZE 8192
 #define CONNECTION_HOLD_BLOCK_SIZE  65536
@@ -28,25 +29,21 @@
 /* What all connections of one worker use. */
 struct connection_shared {
     struct ring *ring;
-    struct spool_writer *writer;
+    struct transaction_store store;
     struct wheel *wheel;
     struct counters *counters;
     const struct smtp_config *smtp;
     struct slots connections;
     struct blocks reply_blocks;
     struct blocks stashes;
-    struct blocks envelopes;
     struct blocks holds;
     struct queue to_flush;  /* have replies to send at the end of the batch       */
     struct queue to_resume; /* have held input and room for replies               */
     struct queue starved;   /* the buffers ran out on them: receive is to be armed */
     uint64_t now_ns;
-    uint64_t realtime_ns;
     uint64_t idle_timeout_ns;
-    uint64_t held_bytes_max;           /* of one connection */
-    _Atomic uint32_t *open_count;      /* process-wide */
-    _Atomic uint64_t *messages_left;   /* -M: counts down; NULL: no limit */
-    const _Atomic bool *is_spool_full; /* refuse: no segment will come until space returns */
+    uint64_t held_bytes_max;      /* of one connection */
+    _Atomic uint32_t *open_count; /* process-wide */
     bool is_draining;
     bool is_verbose;
 };
@@ -61,16 +58,11 @@ struct connection {
     uint64_t last_active_ns;
     struct smtp_replies replies; /* data NULL: no block held */
     uint32_t replies_sent;
-    uint32_t held_bytes;
-    struct queue held; /* blocks of input that came while none was taken */
+    struct hold held; /* input that came while none was taken */
     struct smtp_session session;
-    struct spool_message message;
-    struct spool_envelope envelope;
-    struct bytes slice; /* of the body, still to be appended: the spool lacked a segment */
-    uint32_t recipient_count;
+    struct transaction transaction;
     uint16_t operation_count; /* in flight */
     uint8_t close_reason;     /* enum close_reason; CLOSE_NONE while it is served */
-    uint8_t waiting_for;      /* enum connection_wait */
     bool is_receiving;        /* a multishot receive is in flight */
     bool is_sending;
     bool is_flush_queued;
@@ -83,13 +75,6 @@ struct connection {
     bool is_send_cancelled;
     uint8_t peer_size; /* octets of `peer`; 0: not looked up yet */
     char peer[CONNECTION_PEER_MAX];
-};
-
-/* What the step loop stopped at and takes up again. */
-enum connection_wait {
-    CONNECTION_WAITS_FOR_INPUT,
-    CONNECTION_WAITS_FOR_APPEND, /* a segment, to append the rest of `slice`  */
-    CONNECTION_WAITS_FOR_COMMIT, /* a segment, to commit                      */
 };
 
 enum connection_outcome {

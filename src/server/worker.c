@@ -48,7 +48,7 @@ static uint64_t receive_bytes(const struct ring_options *options)
 
 static uint32_t hold_block_count(const struct ring_options *options)
 {
-    return (uint32_t)(HOLD_RINGS * receive_bytes(options) / CONNECTION_HOLD_BLOCK_SIZE);
+    return (uint32_t)(HOLD_RINGS * receive_bytes(options) / HOLD_BLOCK_SIZE);
 }
 
 static uint32_t envelope_block_count(const struct config *config)
@@ -92,18 +92,19 @@ static void share(struct worker *worker)
     struct worker_environment *environment = worker->environment;
     const struct config *config = environment->config;
     struct connection_shared *shared = &worker->shared;
-    shared->writer = &worker->writer;
+    shared->store.writer = &worker->writer;
     shared->wheel = &worker->wheel;
     shared->counters = &worker->counters;
+    shared->store.counters = &worker->counters;
     shared->smtp = environment->smtp;
     shared->open_count = &environment->open_count;
-    shared->messages_left = config->stop_after > 0 ? &environment->messages_left : NULL;
-    shared->is_spool_full =
+    shared->store.messages_left = config->stop_after > 0 ? &environment->messages_left : NULL;
+    shared->store.is_spool_full =
         environment->steward != NULL ? &environment->steward->is_full : &environment->never_full;
     shared->idle_timeout_ns = config->idle_timeout_ns;
     shared->is_verbose = config->is_verbose;
     shared->now_ns = clock_now_ns();
-    shared->realtime_ns = clock_realtime_ns();
+    shared->store.realtime_ns = clock_realtime_ns();
 }
 
 static int open_pools(struct worker *worker, const struct ring_options *options)
@@ -121,10 +122,10 @@ static int open_pools(struct worker *worker, const struct ring_options *options)
         result = blocks_open(&shared->reply_blocks, connections, CONNECTION_REPLY_BLOCK_SIZE);
     if (result == 0) result = blocks_open(&shared->stashes, connections, SMTP_STASH_SIZE);
     if (result == 0)
-        result = blocks_open(&shared->envelopes, envelope_block_count(config),
+        result = blocks_open(&shared->store.envelopes, envelope_block_count(config),
                              SPOOL_ENVELOPE_BLOCK_SIZE);
     if (result == 0)
-        result = blocks_open(&shared->holds, hold_block_count(options), CONNECTION_HOLD_BLOCK_SIZE);
+        result = blocks_open(&shared->holds, hold_block_count(options), HOLD_BLOCK_SIZE);
     return result;
 }
 
@@ -188,7 +189,7 @@ static void tear_down(struct worker *worker)
     spool_writer_close(&worker->writer);
     wheel_close(&worker->wheel);
     blocks_close(&worker->shared.holds);
-    blocks_close(&worker->shared.envelopes);
+    blocks_close(&worker->shared.store.envelopes);
     blocks_close(&worker->shared.stashes);
     blocks_close(&worker->shared.reply_blocks);
     slots_close(&worker->shared.connections);
@@ -309,9 +310,8 @@ static void end_open_messages(struct worker *worker)
     if (clear_to == 0) return;
     for (uint32_t i = 0; i < connections->touched_end; i++) {
         struct connection *connection = slots_at(connections, i);
-        if (connection->slot.is_taken && connection->message.state == SPOOL_MESSAGE_OPEN &&
-            connection->message.first_number <= clear_to)
-            spool_message_fail(&worker->writer, &connection->message);
+        if (connection->slot.is_taken)
+            transaction_fail_if_begun(&worker->shared.store, &connection->transaction, clear_to);
     }
     steward_cleared(worker->environment->steward, worker->index);
 }
@@ -333,7 +333,7 @@ static void try_again(struct worker *worker)
 {
     if (!worker->is_stalled) return;
     bool may_go_on = !spool_writer_wants_segment(&worker->writer) ||
-                     atomic_load_explicit(worker->shared.is_spool_full, memory_order_acquire);
+                     atomic_load_explicit(worker->shared.store.is_spool_full, memory_order_acquire);
     if (may_go_on) worker->is_stalled = false;
 }
 
@@ -344,7 +344,7 @@ static void return_segments(struct worker *worker)
     struct spool_segment *segment = NULL;
     while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
         steward_return(steward, segment);
-    spool_writer_seal(&worker->writer, worker->shared.realtime_ns);
+    spool_writer_seal(&worker->writer, worker->shared.store.realtime_ns);
     while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
         steward_return(steward, segment);
     segment = spool_writer_take_next(&worker->writer);
@@ -477,7 +477,7 @@ static void take_batch(struct worker *worker)
 {
     struct ring_completion completion;
     worker->shared.now_ns = clock_now_ns();
-    worker->shared.realtime_ns = clock_realtime_ns();
+    worker->shared.store.realtime_ns = clock_realtime_ns();
     while (ring_next(worker->shared.ring, &completion))
         dispatch(worker, &completion);
 }
