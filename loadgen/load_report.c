@@ -29,6 +29,13 @@ const char *load_report_duration(char *out, uint64_t value_ns, uint64_t scale_ns
     return out;
 }
 
+/* A row's unit is the one that most of its values read well in. */
+static uint64_t row_scale(const struct histogram *histogram)
+{
+    uint64_t ten_medians_ns = 10 * histogram_percentile(histogram, 50);
+    return histogram->maximum < ten_medians_ns ? histogram->maximum : ten_medians_ns;
+}
+
 static const char *count_text(char *out, uint64_t count)
 {
     return units_format_count(out, count);
@@ -63,22 +70,22 @@ static const char *plural(uint64_t count)
 static void put_head(const struct load_result *result, FILE *file)
 {
     const struct load_plan *plan = result->plan;
-    char ramp[UNITS_TEXT_MAX];
-    char measured[UNITS_TEXT_MAX];
-    char line[256];
+    char a[UNITS_TEXT_MAX];
+    char b[UNITS_TEXT_MAX];
 
-    (void)snprintf(line, sizeof line,
-                   "loadgen %s  %s  closed loop, %llu connection%s, %u thread%s, pipelining %s",
-                   RINGSINK_VERSION, result->environment.target,
-                   (unsigned long long)plan->connections, plural(plan->connections), plan->workers,
-                   plural(plan->workers), load_pipelining_name(result->mode));
-    put_wrapped(file, line, 0);
-    (void)snprintf(
-        line, sizeof line, "run %016llx  %s measured%s (connecting took %s)  seed %llu",
-        (unsigned long long)result->run, units_format_duration(measured, result->measured_ns),
-        result->is_aborted ? ", ABORTED" : "", units_format_duration(ramp, result->ramp_ns),
-        (unsigned long long)result->config->seed);
-    put_wrapped(file, line, 0);
+    (void)fprintf(file, "loadgen %s  %s  closed loop, %llu connection%s, %u thread%s\n",
+                  RINGSINK_VERSION, result->environment.target,
+                  (unsigned long long)plan->connections, plural(plan->connections), plan->workers,
+                  plural(plan->workers));
+    (void)fprintf(file, "pipelining %s, bodies of %s octets, %llu recipient%s a message\n",
+                  load_pipelining_name(result->mode), count_text(a, result->config->length),
+                  (unsigned long long)result->config->recipients,
+                  plural(result->config->recipients));
+    (void)fprintf(file, "%s measured%s (connecting took %s)\n",
+                  units_format_duration(a, result->measured_ns),
+                  result->is_aborted ? ", ABORTED" : "", units_format_duration(b, result->ramp_ns));
+    (void)fprintf(file, "run %016llx  seed %llu\n", (unsigned long long)result->run,
+                  (unsigned long long)result->config->seed);
 }
 
 static void put_notes(const struct load_result *result, FILE *file)
@@ -153,7 +160,7 @@ static const char *percentile_text(char *out, const struct histogram *histogram,
 static void put_latency_row(const char *name, const struct histogram *histogram, FILE *file)
 {
     static const double shown[] = {50, 90, 99, 99.9};
-    uint64_t scale_ns = histogram_percentile(histogram, 50);
+    uint64_t scale_ns = row_scale(histogram);
     char text[LOAD_REPORT_VALUE_MAX];
 
     (void)fprintf(file, "%-9s %8s", name, load_report_duration(text, histogram->minimum, scale_ns));
@@ -177,7 +184,7 @@ void load_report_histogram(const struct histogram *histogram, FILE *file)
     uint64_t bounds[HISTOGRAM_ROWS + 1];
     uint64_t counts[HISTOGRAM_ROWS];
     uint64_t largest = 0;
-    uint64_t scale_ns = histogram_percentile(histogram, 50);
+    uint64_t scale_ns = row_scale(histogram);
     double low = histogram->minimum > 0 ? (double)histogram->minimum : 1;
     double ratio = (double)histogram->maximum / low;
     char value[LOAD_REPORT_VALUE_MAX];
@@ -226,7 +233,7 @@ static void put_phases(const struct load_result *result, FILE *file)
                   "max");
     for (uint32_t phase = 0; phase < LOAD_PHASE_COUNT; phase++) {
         const struct histogram *histogram = &result->tally.phases[phase];
-        uint64_t scale_ns = histogram_percentile(histogram, 50);
+        uint64_t scale_ns = row_scale(histogram);
         if (histogram->total_count == 0) continue;
         (void)fprintf(file, "%-9s %13s %9s", load_phase_name((enum load_phase)phase),
                       count_text(count, histogram->total_count),
@@ -289,7 +296,7 @@ static void put_last_lines(const struct load_result *result, FILE *file)
 {
     const struct histogram *service = &result->tally.service;
     char text[LOAD_REPORT_VALUE_MAX];
-    uint64_t scale_ns = histogram_percentile(service, 50);
+    uint64_t scale_ns = row_scale(service);
 
     (void)fprintf(file, "\nMessages/sec:  %.2f\n", result->accepted_per_s);
     (void)fprintf(file, "Latency p99:   %s\n", percentile_text(text, service, 99, scale_ns));

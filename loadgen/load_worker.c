@@ -14,7 +14,8 @@
 #define CLOCK_EVERY     32u  /* completions between two looks at the clock */
 #define WAKE_SLOT       0u
 #define SLEEP_MAX_NS    (100 * CLOCK_NS_PER_MS)
-#define CLOSING_NS      CLOCK_NS_PER_S /* for operations to end after a cut */
+#define CLOSING_NS      CLOCK_NS_PER_S        /* for operations to end after a cut */
+#define PATIENCE_MIN_NS (10 * CLOCK_NS_PER_S) /* without a single session, before giving up */
 #define COMPLETIONS_MAX 65536u
 
 static struct ring_options ring_options(uint64_t connections)
@@ -142,7 +143,9 @@ static void watch_population(struct load_worker *worker, uint64_t *last_up_ns)
     struct load_clients *clients = &worker->clients;
 
     if (clients->up > 0 || !clients->has_begun) *last_up_ns = clients->now_ns;
-    if (clients->now_ns - *last_up_ns < worker->run->config->timeout_ns) return;
+    uint64_t patience_ns = worker->run->config->timeout_ns;
+    if (patience_ns < PATIENCE_MIN_NS) patience_ns = PATIENCE_MIN_NS;
+    if (clients->now_ns - *last_up_ns < patience_ns) return;
     if (clients->gave_up == 0) clients->gave_up = ETIMEDOUT;
     load_clients_stop(clients);
 }
