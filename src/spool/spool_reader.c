@@ -130,28 +130,35 @@ static uint32_t record_search(struct spool_reader *reader, struct spool_format_r
     return 0;
 }
 
-/* No valid record is left: how does the segment end? */
-static enum spool_reader_event walk_end(struct spool_reader *reader, struct spool_reader_gap *gap)
+/* A header of this segment's stands where the walk does, though its record does not hold. */
+static bool is_torn(const struct spool_reader *reader)
 {
     const struct spool_reader_segment *segment = reader->segment;
     struct spool_format_record record;
 
+    if ((uint64_t)reader->offset + sizeof(record) > segment->capacity) return false;
+    memcpy(&record, segment->base + reader->offset, sizeof(record));
+    return record.magic == spool_format_record_magic(segment->salt) &&
+           record.number == segment->number;
+}
+
+/* No valid record is left: how does the segment end? */
+static enum spool_reader_event walk_end(struct spool_reader *reader, bool has_torn,
+                                        struct spool_reader_gap *gap)
+{
+    const struct spool_reader_segment *segment = reader->segment;
+
     reader->has_ended = true;
     *gap = (struct spool_reader_gap){.offset = reader->offset, .end = segment->capacity};
     if (segment->sealed_end != 0) {
-        if (reader->index >= segment->sealed_count) return SPOOL_READER_END;
         gap->end = segment->sealed_end;
         gap->record_count = segment->sealed_count - reader->index;
         return SPOOL_READER_DAMAGE;
     }
-    if ((uint64_t)reader->offset + sizeof(record) > segment->capacity) return SPOOL_READER_END;
-    memcpy(&record, segment->base + reader->offset, sizeof(record));
-    bool is_ours = record.magic == spool_format_record_magic(segment->salt) &&
-                   record.number == segment->number;
-    return is_ours ? SPOOL_READER_TORN : SPOOL_READER_END;
+    return has_torn ? SPOOL_READER_TORN : SPOOL_READER_END;
 }
 
-/* The walk has met what is no valid record. `is_found`: one is there after all, or further on. */
+/* The walk has met what is no valid record: goes on with the next one, if there is any. */
 static bool walk_resume(struct spool_reader *reader, struct spool_reader_gap *gap)
 {
     struct spool_format_record record;
@@ -182,10 +189,11 @@ enum spool_reader_event spool_reader_next(struct spool_reader *reader,
         uint32_t offset = reader->offset;
         if (!record_at_walk(reader, &record)) {
             struct spool_reader before = *reader;
-            if (!walk_resume(reader, gap)) return walk_end(reader, gap);
-            /* A record behind it may be there because a live writer has got on meanwhile. */
-            if (!record_at_walk(&before, &record)) return SPOOL_READER_DAMAGE;
-            *reader = before;
+            bool has_torn = is_torn(reader);
+            bool has_resumed = walk_resume(reader, gap);
+            if (!record_at_walk(&before, &record))
+                return has_resumed ? SPOOL_READER_DAMAGE : walk_end(reader, has_torn, gap);
+            *reader = before; /* it is there after all: a live writer has got on meanwhile */
         }
         reader->offset =
             spool_format_align(offset + SPOOL_RECORD_HEADER_SIZE + record.payload_size);
