@@ -17,8 +17,6 @@
 /* Segments that may exist beside those within the bound: one being recycled for each worker. */
 #define SEGMENTS_SPARE (CONFIG_THREADS_MAX * 4)
 
-enum preparation { PREPARED, PREPARE_LATER };
-
 static void rouse(int wake)
 {
     uint64_t one = 1;
@@ -218,25 +216,34 @@ static void set_full(struct steward *steward, bool is_full, int error)
         rouse(steward->desks[worker].wake);
 }
 
-static enum preparation prepare(struct steward *steward, uint32_t worker)
+/* Puts a prepared segment on the worker's desk. 0 or -errno; -ENOENT: later, once messages are
+ * ended. */
+static int prepare(struct steward *steward, uint32_t worker)
 {
     struct steward_segment *item = slots_take(&steward->segments);
     CHECK(item != NULL); /* as many as the bound allows, and a few */
     int result = obtain(steward, &item->segment, worker);
-    if (result == 0) {
-        set_full(steward, false, 0);
-        atomic_store_explicit(&steward->desks[worker].prepared, &item->segment,
-                              memory_order_release);
-        rouse(steward->desks[worker].wake);
-        return PREPARED;
+    if (result < 0) {
+        slots_give_back(&steward->segments, item);
+        return result;
     }
-    slots_give_back(&steward->segments, item);
-    if (is_out_of_space(result))
+    atomic_store_explicit(&steward->desks[worker].prepared, &item->segment, memory_order_release);
+    rouse(steward->desks[worker].wake);
+    return 0;
+}
+
+/* Prepares one, and says so where space ran out or came back. False: to be tried again. */
+static bool prepare_or_tell(struct steward *steward, uint32_t worker)
+{
+    int result = prepare(steward, worker);
+    if (result == 0)
+        set_full(steward, false, 0);
+    else if (is_out_of_space(result))
         set_full(steward, true, result);
     else if (result != -ENOENT)
         log_error("a segment in %s can't be prepared: %s", steward->directory.path,
                   strerror(-result));
-    return PREPARE_LATER;
+    return result == 0;
 }
 
 /* Unmaps what workers returned: their pages stay in the page cache, their files in the spool. */
@@ -263,7 +270,7 @@ static int serve_workers(struct steward *steward)
 {
     int sleep_ms = IDLE_MS;
     for (uint32_t worker = 0; worker < steward->worker_count; worker++)
-        if (is_empty_handed(steward, worker) && prepare(steward, worker) == PREPARE_LATER)
+        if (is_empty_handed(steward, worker) && !prepare_or_tell(steward, worker))
             sleep_ms = RETRY_MS;
     return sleep_ms;
 }
@@ -297,10 +304,11 @@ int steward_start(struct steward *steward, const struct config *config, const in
     int result = slots_open(&steward->segments, (uint32_t)segments, sizeof(struct steward_segment));
     if (result < 0) return result;
     pthread_mutex_init(&steward->mutex, NULL);
-    for (uint32_t worker = 0; worker < steward->worker_count; worker++) {
+    for (uint32_t worker = 0; worker < steward->worker_count && result == 0; worker++) {
         steward->desks[worker].wake = wakes[worker];
-        if (prepare(steward, worker) == PREPARE_LATER) return -ENOSPC;
+        result = prepare(steward, worker);
     }
+    if (result < 0) return result;
     result = pthread_create(&steward->thread, NULL, steward_main, steward);
     steward->is_running = result == 0;
     return -result;

@@ -1,4 +1,5 @@
 /* A library to preload: the program believes that a million descriptors are allowed. */
+#include <stddef.h>
 #include <sys/resource.h>
 
 #define MILLION 1000000

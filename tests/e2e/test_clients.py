@@ -93,8 +93,8 @@ class Clients(unittest.TestCase):
         # msmtp takes local line ends and refuses nothing; the longest line it can send is its own affair.
         content = content.replace(b"x" * 100_000, b"x" * 900)
         config = self.file(f"account default\nhost 127.0.0.1\nport {self.server.port}\n"
-                           "from a@client.test\ntls off\nauth off\nadd_missing_date_header off\n"
-                           "add_missing_from_header off\n".encode())
+                           "from a@client.test\ntls off\nauth off\nset_date_header off\n"
+                           "set_from_header off\nset_msgid_header off\n".encode())
         os.chmod(config, 0o600)
         result = subprocess.run([self.need("msmtp"), "-C", config, "b@sink.test"], check=False, timeout=60,
                                 input=content.replace(b"\r\n", b"\n"), stderr=subprocess.PIPE)

@@ -77,7 +77,9 @@ class Crash(unittest.TestCase):
             verify = harness.run(harness.RINGSPOOL, "verify", server.spool)
             self.assertEqual(verify.returncode, 1, verify.stdout + verify.stderr)
             self.assertIn("damaged", verify.stdout + verify.stderr)
-            self.assertEqual(len(harness.listed(server.spool)), 1)
+            listed = harness.run(harness.RINGSPOOL, "list", server.spool)
+            self.assertEqual(len(listed.stdout.splitlines()), 1, listed.stdout)
+            self.assertIn("ringspool verify", listed.stderr)
 
 
 if __name__ == "__main__":

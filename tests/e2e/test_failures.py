@@ -46,7 +46,7 @@ class Failures(unittest.TestCase):
     def fails(self, command, status, *words, **options):
         result = harness.run(*command, timeout=30, **options)
         self.assertEqual(result.returncode, status, result.stderr)
-        lines = [line for line in result.stderr.splitlines() if "warning" not in line]
+        lines = [line for line in result.stderr.splitlines() if ": error: " in line]
         self.assertEqual(len(lines), 1, result.stderr)
         for word in words:
             self.assertIn(word, lines[0])
@@ -83,8 +83,8 @@ class Failures(unittest.TestCase):
         self.fails((harness.RINGSPOOL, "lst", self.spool), 2, "lst")
 
     def test_more_connections_than_descriptors(self):
-        self.fails(self.ringsink("-m", "10000000"), 2, "ulimit -n")
-        self.fails((harness.LOADGEN, "-c", "10000000", f"127.0.0.1:{self.port}"), 2, "ulimit -n")
+        self.fails(self.ringsink("-m", "10000000"), 2, "ulimit -")
+        self.fails((harness.LOADGEN, "-c", "900000", f"127.0.0.1:{self.port}"), 2, "ulimit -")
 
     def test_wrong_environment(self):
         self.fails(self.ringsink(), 2, "RINGSINK_THREADS", env={**os.environ, "RINGSINK_THREADS": "x"})

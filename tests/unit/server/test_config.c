@@ -80,9 +80,13 @@ static void contradictions_are_refused(void **state)
 static void every_worker_has_a_cpu(void **state)
 {
     struct config config;
-    char *arguments[] = {"ringsink", "-t", "7", "-q", "127.0.0.1:2525", NULL};
+    char program[] = "ringsink";
+    char threads[] = "-t7";
+    char quiet[] = "-q";
+    char address[] = "127.0.0.1:2525";
+    char *arguments[] = {program, threads, quiet, address, NULL};
     (void)state;
-    config_load(&config, 5, arguments);
+    config_load(&config, 4, arguments);
     assert_int_equal(config.threads, 7);
     assert_int_equal(config.listen_count, 1);
     assert_false(config.listens[0].is_default);
