@@ -88,7 +88,8 @@ static void every_flip(void **state)
                 fixture.memory[0][at] ^= (uint8_t)(1u << bit);
                 uint32_t count = fixture_read(&fixture, found, EXPECTED, ends);
                 uint32_t whole = check_shown(expected, found, count);
-                assert_true(whole >= EXPECTED - (at >= SPOOL_SEGMENT_HEADER_SIZE)); /* or its copy */
+                assert_true(whole >=
+                            EXPECTED - (at >= SPOOL_SEGMENT_HEADER_SIZE)); /* or its copy */
                 if (whole < EXPECTED) damaged_count++;
                 if (is_sealed && at >= SPOOL_SEGMENT_HEADER_SIZE && whole < EXPECTED)
                     assert_true(ends[SPOOL_READER_DAMAGE] > 0);
