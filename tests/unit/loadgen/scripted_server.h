@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SCRIPTED_MESSAGES_MAX    4096u
+#define SCRIPTED_MESSAGES_MAX    65536u
 #define SCRIPTED_CONNECTIONS_MAX 512u
 
 /* Zero is a server that behaves. Numbers count from 1; 0 means never. */
