@@ -4,6 +4,8 @@
 
 #define MILLION 1000000
 
+/* libc has reserved names for them. */
+// NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name)
 int getrlimit(__rlimit_resource_t resource, struct rlimit *limit)
 {
     if (prlimit(0, resource, NULL, limit) != 0) return -1;
