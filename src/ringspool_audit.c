@@ -80,11 +80,13 @@ static void spool_walk(const struct ringspool *program, struct audit *audit)
     spool_archive_close(&archive);
 }
 
-static int status_of(const struct audit_report *report)
+/* A run that was never seen is another spool's, unless this one is damaged. */
+static int status_of(const struct audit *audit, const struct audit_report *report)
 {
     uint64_t faults = report->lost - report->lost_unseen + report->duplicated + report->corrupt +
                       report->refused_present;
-    if (faults > 0) return EXIT_CODE_FAILED;
+    bool is_damaged = audit->damaged + audit->damaged_places > 0;
+    if (faults > 0 || (report->lost > 0 && is_damaged)) return EXIT_CODE_FAILED;
     if (report->unseen_runs > 0) return EXIT_CODE_USAGE;
     return report->expired > 0 ? EXIT_CODE_UNPROVABLE : EXIT_CODE_OK;
 }
@@ -191,7 +193,7 @@ int ringspool_audit(const struct ringspool *program)
     ledgers_add(program, &audit);
     spool_walk(program, &audit);
     audit_sum(&audit, &report);
-    int status = status_of(&report);
+    int status = status_of(&audit, &report);
     if (program->is_json)
         json_put(&audit, &report, status);
     else
