@@ -83,10 +83,10 @@ static const struct command commands[] = {
 
 /* A page of a mapping that the disk does not give is taken as zero: its checksums will tell. */
 static volatile sig_atomic_t fault_count;
+static uintptr_t page_size;
 
 static void fault_take(int signal_number, siginfo_t *info, void *context)
 {
-    uintptr_t page_size = 4096;
     void *page = (void *)((uintptr_t)info->si_addr & ~(page_size - 1));
 
     (void)context;
@@ -183,6 +183,7 @@ int main(int argc, char **argv)
 
     log_open("ringspool", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
     (void)setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+    page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
     (void)sigaction(SIGBUS, &guard, NULL);
     const struct command *command = command_line_read(&program, argc, argv);
     int status = command->run(&program);
