@@ -206,6 +206,7 @@ void load_conductor_run(struct load_conductor *conductor, const struct load_run 
     conductor->is_begun = conductor->signal_number == 0;
     if (conductor->is_begun) tell_all(conductor, LOAD_COMMAND_BEGIN);
     watch(conductor);
+    conductor->end_ns = clock_now_ns();
     for (uint32_t index = 0; index < conductor->count; index++)
         load_worker_join(&conductor->workers[index]);
 }

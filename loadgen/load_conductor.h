@@ -25,6 +25,7 @@ struct load_conductor {
     int signal_number;  /* that ended the run, or 0 */
     uint64_t opened_ns; /* first connect     */
     uint64_t begin_ns;  /* first message     */
+    uint64_t end_ns;    /* the last worker ended */
     uint64_t started_realtime_ns;
     bool is_begun;
 };

@@ -195,10 +195,10 @@ static const struct options options = {
     .program = "loadgen",
     .usage =
         "loadgen [OPTIONS] [HOST[:PORT]]        default " DEFAULT_TARGET ", port 25 for a HOST",
-    .epilogue =
-        "Exit status: 0 finished; 1 no connection, or no message accepted; 2 usage or safety\n"
-        "refusal, nothing was sent; 69 io_uring refused; 130, 143 stopped by a signal, with a\n"
-        "partial report (a second signal stops at once). Refused messages are data, not failures.",
+    .epilogue = "\nExit status: 0 finished; 1 no connection, or no message accepted; 2 usage or\n"
+                "safety refusal, nothing was sent; 69 io_uring refused; 130, 143 stopped by a\n"
+                "signal, with a partial report (a second signal stops at once). Refused messages\n"
+                "are data, not failures.",
     .environment = "LOADGEN",
     .rows = rows,
     .count = sizeof rows / sizeof rows[0],

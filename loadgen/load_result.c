@@ -15,13 +15,14 @@ static void merge_workers(struct load_result *result, const struct load_conducto
     }
 }
 
-/* From the begin to the end of -d or, where that was not reached, to the last message's outcome. */
+/* All of -d, even if nothing came any more; where the run ended before, to the last outcome. */
 static uint64_t measure(const struct load_result *result, const struct load_conductor *conductor)
 {
     uint64_t last_ns = result->tally.last_end_ns;
-    uint64_t spent_ns = last_ns > conductor->begin_ns ? last_ns - conductor->begin_ns : 0;
     uint64_t limit_ns = result->plan->duration_ns;
-    return spent_ns < limit_ns ? spent_ns : limit_ns;
+
+    if (conductor->end_ns - conductor->begin_ns >= limit_ns) return limit_ns;
+    return last_ns > conductor->begin_ns ? last_ns - conductor->begin_ns : 0;
 }
 
 static enum load_pipelining choose_mode(const struct load_tally *tally)

@@ -36,7 +36,7 @@ static void judge_counts(struct load_verdict *verdict, const struct load_verdict
 static void judge_population(struct load_verdict *verdict, const struct load_verdict_facts *facts)
 {
     if (facts->gave_up != 0)
-        add(verdict, LOAD_VERDICT_INVALID, "population lost: no connection any more: %s",
+        add(verdict, LOAD_VERDICT_INVALID, "population lost: no connection to be had: %s",
             strerror(facts->gave_up));
     else if (facts->reached < facts->asked)
         add(verdict, LOAD_VERDICT_INVALID, "population lost: %llu of %llu connections were ready",

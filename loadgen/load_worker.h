@@ -12,7 +12,9 @@
 #pragma once
 
 #include "base/check.h"
-#include "loadgen/load_client.h"
+#include "loadgen/load_clients.h"
+#include "loadgen/load_config.h"
+#include "loadgen/load_mail.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -87,15 +87,20 @@ static void take_content(struct peer *peer)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
+    bool has_refused = false;
 
     CHECK(out != NULL);
     while (hear(peer, line) && strcmp(line, ".\r\n") != 0) {
         if (peer->messages == manners->reset_at_message) break_off(peer);
-        if (manners->reads_slowly && line[0] == '.') (void)usleep(500);
+        if (peer->messages == manners->early_at_message && !has_refused) {
+            say(peer, "452 4.3.1 full\r\n");
+            has_refused = true;
+        }
+        if (manners->reads_slowly && line[0] == '.') (void)usleep(100);
         CHECK(fputs(line[0] == '.' ? line + 1 : line, out) >= 0);
     }
     CHECK(fclose(out) == 0);
-    if (strcmp(line, ".\r\n") == 0 && !peer->is_over)
+    if (strcmp(line, ".\r\n") == 0 && !peer->is_over && !has_refused)
         answer_content(peer, bytes_make(text, size));
     else
         free(text);

@@ -27,6 +27,7 @@ struct scripted_server_manners {
     uint32_t silent_at_message;  /* of a session: its dot is not answered     */
     uint32_t reset_at_message;   /* the connection breaks within its content  */
     uint32_t garbage_at_message; /* "what?" in place of 250                   */
+    uint32_t early_at_message;   /* 452 comes while the content is still on its way */
     uint32_t refused_session;    /* so many of the first sessions meet 554    */
     uint32_t refused_message;    /* one RCPT in so many is refused with 550   */
     uint32_t deferred_message;   /* one dot in so many is answered 451        */
@@ -43,7 +44,7 @@ struct scripted_server {
     pthread_mutex_t lock;
     struct bytes messages[SCRIPTED_MESSAGES_MAX]; /* as stored; acknowledged ones only */
     uint32_t message_count;
-    uint32_t quit_count;
+    atomic_uint quit_count;
     atomic_uint rcpt_count;
     atomic_uint dot_count;
 };

@@ -262,6 +262,20 @@ static void test_a_connection_reset_within_the_content(void **state)
     close_run();
 }
 
+/* The verdict overtakes the content: the rest is sent all the same, and the session goes on. */
+static void test_a_verdict_before_the_content_was_sent(void **state)
+{
+    (void)state;
+    run_load("-c 1 -n 5 -l 4M --pipelining group",
+             (struct scripted_server_manners){.early_at_message = 2, .reads_slowly = true});
+    assert_int_equal(outcome(LOAD_OUTCOME_TEMPFAIL), 1);
+    assert_int_equal(acked, 4);
+    assert_int_equal(result.tally.connects, 1);
+    assert_int_equal(result.tally.phases[LOAD_PHASE_DOT].total_count, 4);
+    check_stored(4);
+    close_run();
+}
+
 static void test_garbage_is_a_protocol_error(void **state)
 {
     (void)state;
@@ -384,6 +398,7 @@ int main(void)
         cmocka_unit_test(test_sessions_that_the_server_ends),
         cmocka_unit_test(test_silence_is_a_timeout),
         cmocka_unit_test(test_a_connection_reset_within_the_content),
+        cmocka_unit_test(test_a_verdict_before_the_content_was_sent),
         cmocka_unit_test(test_garbage_is_a_protocol_error),
         cmocka_unit_test(test_refusals_are_counted_and_go_on),
         cmocka_unit_test(test_sessions_refused_at_first),

@@ -1,0 +1,158 @@
+#include "loadgen/load_clients.h"
+
+#include "base/clock.h"
+#include "loadgen/load_config.h"
+#include "loadgen/load_send.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define SWEEP_AT_ONCE  256u /* clients told of a begin or a stop in one loop */
+#define EXPIRE_AT_ONCE 1024u
+#define TICK_NS        (5 * CLOCK_NS_PER_MS)
+#define TICKS          2048u
+
+uint64_t load_clients_memory(const struct load_mail *mail, const struct load_script *script,
+                             uint64_t count)
+{
+    bool is_copied = load_send_is_copied(mail, script, count);
+    return count * (sizeof(struct load_client) + load_send_block_size(mail, script, is_copied));
+}
+
+static void open_client(struct load_clients *clients, uint32_t index)
+{
+    struct load_client *client = &clients->clients[index];
+    client->index = index;
+    client->socket = -1;
+    client->deadline_ns = LOAD_NEVER;
+    client->is_queued = true;
+    queue_push(&clients->to_connect, &client->link);
+}
+
+int load_clients_open(struct load_clients *clients, uint32_t connecting_max)
+{
+    clients->count = (uint32_t)clients->share.connections;
+    clients->connecting_max = connecting_max;
+    clients->sweep_next = clients->count;
+    clients->end_ns = LOAD_NEVER;
+    clients->is_copied = load_send_is_copied(clients->mail, clients->script, clients->count);
+    random_init(&clients->random, clients->config->seed, clients->share.next_sequence);
+    clients->clients = calloc(clients->count, sizeof *clients->clients);
+    if (clients->clients == NULL) return -ENOMEM;
+    int error = load_tally_open(&clients->tally);
+    if (error < 0) goto free_clients;
+    error = blocks_open(&clients->blocks, clients->count,
+                        load_send_block_size(clients->mail, clients->script, clients->is_copied));
+    if (error < 0) goto close_tally;
+    error = wheel_open(&clients->wheel, TICKS, TICK_NS, clients->now_ns);
+    if (error < 0) goto close_blocks;
+    for (uint32_t index = 0; index < clients->count; index++)
+        open_client(clients, index);
+    return 0;
+close_blocks:
+    blocks_close(&clients->blocks);
+close_tally:
+    load_tally_close(&clients->tally);
+free_clients:
+    free(clients->clients);
+    clients->clients = NULL;
+    return error;
+}
+
+void load_clients_close(struct load_clients *clients)
+{
+    wheel_close(&clients->wheel);
+    blocks_close(&clients->blocks);
+    load_tally_close(&clients->tally);
+    free(clients->clients);
+    clients->clients = NULL;
+}
+
+void load_clients_complete(struct load_clients *clients, const struct ring_completion *completion)
+{
+    CHECK(completion->token.slot < clients->count);
+    struct load_client *client = &clients->clients[completion->token.slot];
+    if (completion->token.generation == client->generation)
+        load_client_complete(clients, client, completion);
+    else
+        clients->tally.stale++; /* Linux 6.1 sends completions after the last one */
+    if (completion->has_buffer) ring_give_back(clients->ring, completion->buffer);
+}
+
+static void expire_timers(struct load_clients *clients)
+{
+    for (uint32_t count = 0; count < EXPIRE_AT_ONCE; count++) {
+        struct wheel_timer *timer = wheel_expire(&clients->wheel, clients->now_ns);
+        if (timer == NULL) return;
+        struct load_client *client = QUEUE_OWNER(timer, struct load_client, timer);
+        uint64_t due_ns = client->deadline_ns;
+        if (due_ns == LOAD_NEVER) continue;
+        if (due_ns > clients->now_ns) {
+            wheel_arm(&clients->wheel, timer, due_ns);
+            continue;
+        }
+        client->deadline_ns = LOAD_NEVER;
+        load_client_expire(clients, client);
+    }
+}
+
+/* A begin or a stop concerns who is idle, and who waits to connect. */
+static void sweep(struct load_clients *clients)
+{
+    for (uint32_t count = 0; count < SWEEP_AT_ONCE; count++) {
+        if (clients->sweep_next == clients->count) return;
+        struct load_client *client = &clients->clients[clients->sweep_next++];
+        bool is_resting = client->state == LOAD_CLIENT_RESTING && !client->is_queued;
+        if (is_resting && !load_clients_want_connection(clients))
+            load_client_finish(clients, client);
+        if (client->state == LOAD_CLIENT_UP && client->session.state == LOAD_IDLE)
+            load_client_act(clients, client);
+    }
+}
+
+static void connect_some(struct load_clients *clients)
+{
+    /* Once no connection is wanted, those that wait for one are let go without a bound. */
+    while (clients->connecting < clients->connecting_max ||
+           !load_clients_want_connection(clients)) {
+        struct queue_link *link = queue_pop(&clients->to_connect);
+        if (link == NULL) return;
+        struct load_client *client = QUEUE_OWNER(link, struct load_client, link);
+        client->is_queued = false;
+        if (load_clients_want_connection(clients))
+            load_client_connect(clients, client);
+        else
+            load_client_finish(clients, client);
+    }
+}
+
+void load_clients_advance(struct load_clients *clients)
+{
+    expire_timers(clients);
+    sweep(clients);
+    connect_some(clients);
+}
+
+void load_clients_begin(struct load_clients *clients, const struct load_plan *plan)
+{
+    CHECK(!clients->has_begun);
+    clients->has_begun = true;
+    clients->begin_ns = clients->now_ns;
+    load_share_begin(&clients->share, plan, clients->now_ns);
+    clients->end_ns = clients->share.stop_ns;
+    clients->sweep_next = 0;
+}
+
+void load_clients_stop(struct load_clients *clients)
+{
+    clients->has_begun = true;
+    load_share_stop(&clients->share);
+    clients->sweep_next = 0;
+}
+
+void load_clients_cut(struct load_clients *clients)
+{
+    load_clients_stop(clients);
+    for (uint32_t index = 0; index < clients->count; index++)
+        load_client_cut(clients, &clients->clients[index]);
+}

@@ -1,0 +1,98 @@
+/*
+ * load_clients -- the clients of one worker and what they share.
+ *
+ * Owns:       clients, send blocks, timers, tally; all memory is taken at open.
+ * Borrows:    ring, mail, script, config, ledger: the worker's or the run's.
+ * Bounds:     connects in flight <= connecting_max.
+ * Invariants: a message that started has exactly one outcome at the end, or was taken back.
+ */
+#pragma once
+
+#include "base/blocks.h"
+#include "base/random.h"
+#include "loadgen/load_client.h"
+#include "loadgen/load_ledger.h"
+#include "loadgen/load_plan.h"
+#include "loadgen/load_tally.h"
+
+struct load_config;
+struct load_mail;
+
+#define LOAD_BANNER_KEPT 200u
+#define LOAD_EHLO_KEPT   24u
+
+struct load_clients {
+    struct ring *ring;
+    const struct load_config *config;
+    const struct load_mail *mail;
+    const struct load_script *script;
+    struct load_share share;
+    struct load_tally tally;
+    struct load_ledger_buffer ledger;
+    struct load_client *clients;
+    uint32_t count;
+    struct blocks blocks;
+    struct wheel wheel;
+    struct random random; /* spreads the pauses */
+    struct queue to_connect;
+    uint32_t connecting;
+    uint32_t connecting_max;
+    uint32_t address_index; /* of config->addresses: the one that answers */
+    uint32_t sweep_next;    /* clients from here on are still to be told of a change */
+    uint32_t up;            /* sessions that are ready */
+    uint32_t down;
+    uint32_t settled;
+    uint32_t done;
+    uint32_t sends_pending; /* submitted since the last enter */
+    bool has_begun;         /* messages may start */
+    bool is_copied;         /* a message is sent from one block, not gathered */
+    uint64_t begin_ns;
+    uint64_t end_ns; /* end of -d, or UINT64_MAX */
+    uint64_t now_ns;
+    uint64_t entered_ns;           /* just before the enter whose completions are looked at */
+    uint64_t realtime_ns;          /* the same on the wall clock */
+    int gave_up;                   /* errno of why no connection can be had, or 0 */
+    char banner[LOAD_BANNER_KEPT]; /* of the first session, escaped */
+    char ehlo[LOAD_EHLO_KEPT][LOAD_REPLY_TEXT_MAX + 1];
+    uint32_t ehlo_count;
+    bool has_ehlo;
+};
+
+/* Set by the caller before: ring, config, mail, script, share, ledger, now_ns. 0 or -errno. */
+MUST_USE int load_clients_open(struct load_clients *clients, uint32_t connecting_max);
+void load_clients_close(struct load_clients *clients);
+
+/* Bytes of memory that so many clients may come to hold. */
+uint64_t load_clients_memory(const struct load_mail *mail, const struct load_script *script,
+                             uint64_t count);
+
+/* Messages may start from now on. */
+void load_clients_begin(struct load_clients *clients, const struct load_plan *plan);
+
+/* No message starts any more; sessions end when they have nothing in flight. */
+void load_clients_stop(struct load_clients *clients);
+
+/* What is still in flight is given up: unfinished. */
+void load_clients_cut(struct load_clients *clients);
+
+/* Opens connections up to the bound, fires timers, tells some clients of a begin or a stop. */
+void load_clients_advance(struct load_clients *clients);
+
+/* One completion of the ring; its buffer is given back. */
+void load_clients_complete(struct load_clients *clients, const struct ring_completion *completion);
+
+static inline bool load_clients_are_done(const struct load_clients *clients)
+{
+    return clients->done == clients->count;
+}
+
+/* Time since `earlier_ns`; none if the clock was read later than that batch's. */
+static inline uint64_t load_clients_since(const struct load_clients *clients, uint64_t earlier_ns)
+{
+    return clients->now_ns > earlier_ns ? clients->now_ns - earlier_ns : 0;
+}
+
+static inline bool load_clients_want_connection(const struct load_clients *clients)
+{
+    return !clients->has_begun || load_share_may_start(&clients->share, clients->now_ns);
+}
