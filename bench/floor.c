@@ -295,7 +295,7 @@ int main(int argc, char **argv)
     char address_text[NET_TEXT_MAX];
     struct net_address address;
     /* As large as the server's, so that the comparison is of the work and not of the buffers. */
-    struct ring_options options = {4096, 65536, 128, 65536};
+    struct ring_options options = {4096, 65536, 256, 32768};
     int error = 0;
     (void)snprintf(address_text, sizeof address_text, "127.0.0.1:%s", argc > 1 ? argv[1] : "2600");
     (void)net_raise_descriptor_limit();
