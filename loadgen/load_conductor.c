@@ -169,11 +169,10 @@ static void end_line(const struct load_conductor *conductor)
     if (conductor->progress.is_terminal && conductor->is_begun) (void)fprintf(stderr, "\r\033[K");
 }
 
-static void take_interval(struct load_conductor *conductor)
+static struct load_interval take_interval(struct load_conductor *conductor)
 {
-    struct load_interval interval = load_progress_take(&conductor->progress, conductor->workers,
-                                                       conductor->count, clock_now_ns());
-    show(conductor, &interval);
+    return load_progress_take(&conductor->progress, conductor->workers, conductor->count,
+                              clock_now_ns());
 }
 
 static void watch(struct load_conductor *conductor)
@@ -183,10 +182,11 @@ static void watch(struct load_conductor *conductor)
     while (!all_finished(conductor)) {
         wait_until(conductor, next_ns);
         if (clock_now_ns() < next_ns) continue;
-        take_interval(conductor);
+        struct load_interval interval = take_interval(conductor);
+        show(conductor, &interval);
         next_ns += CLOCK_NS_PER_S;
     }
-    take_interval(conductor);
+    (void)take_interval(conductor);
     end_line(conductor);
 }
 

@@ -67,7 +67,9 @@ void load_progress_begin(struct load_progress *progress, const struct load_worke
 
 static void keep(struct load_progress *progress, const struct load_interval *interval)
 {
+    bool is_empty = interval->accepted + interval->failed == 0;
     if (progress->count == LOAD_INTERVALS_MAX) return;
+    if (is_empty && interval->length_ns < CLOCK_NS_PER_S / 2) return; /* the run's very end */
     if (progress->count == progress->capacity) {
         uint32_t capacity = progress->capacity == 0 ? 64 : 2 * progress->capacity;
         void *grown = realloc(progress->intervals, capacity * sizeof *progress->intervals);
