@@ -349,7 +349,9 @@ static int file_allocate(int file, uint64_t size)
  */
 static int pages_populate(const struct spool_directory *directory, uint8_t *base, uint64_t size)
 {
-    (void)madvise(base, size, MADV_RANDOM); /* pages of 4 KiB: a sync write-protects whole folios */
+    /* Small folios where it syncs, which write-protects whole ones; larger ones are cheaper to
+     * make. */
+    if (directory->is_synced) (void)madvise(base, size, MADV_RANDOM);
     for (uint64_t done = 0; done < size;) {
         uint64_t piece = size - done < POPULATE_PIECE ? size - done : POPULATE_PIECE;
         if (madvise(base + done, piece, MADV_POPULATE_WRITE) == 0)
