@@ -299,7 +299,7 @@ static void put_last_lines(const struct load_result *result, FILE *file)
     uint64_t scale_ns = row_scale(service);
 
     (void)fprintf(file, "\nMessages/sec:  %.2f\n", result->accepted_per_s);
-    (void)fprintf(file, "Latency p99:   %s\n", percentile_text(text, service, 99, scale_ns));
+    (void)fprintf(file, "Service p99:   %s\n", percentile_text(text, service, 99, scale_ns));
 }
 
 void load_report_write(const struct load_result *result, FILE *file)

@@ -79,7 +79,7 @@ static void test_last_two_lines(void **state)
     render(result);
     const char *tail = strstr(text, "\nMessages/sec:");
     assert_non_null(tail);
-    assert_string_equal(tail, "\nMessages/sec:  9994.00\nLatency p99:   20.8ms\n");
+    assert_string_equal(tail, "\nMessages/sec:  9994.00\nService p99:   20.8ms\n");
     load_result_sample_close();
     free(text);
 }
@@ -124,7 +124,7 @@ static void test_too_few_samples_show_no_percentile(void **state)
         histogram_record(&result->tally.service, CLOCK_NS_PER_MS);
     render(result);
     assert_has("service     1.00ms   1.00ms   1.00ms        -        -   1.00ms   1.00ms");
-    assert_has("Latency p99:   -\n");
+    assert_has("Service p99:   -\n");
     load_result_sample_close();
     free(text);
 }
