@@ -114,13 +114,6 @@ void ring_accept(struct ring *ring, int listener, struct ring_token token)
     mark(sqe, token);
 }
 
-void ring_accept_once(struct ring *ring, int listener, struct ring_token token)
-{
-    struct io_uring_sqe *sqe = entry(ring);
-    io_uring_prep_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC);
-    mark(sqe, token);
-}
-
 void ring_receive(struct ring *ring, int socket, struct ring_token token, bool poll_first)
 {
     CHECK(ring->buffers.count > 0);
@@ -174,16 +167,6 @@ void ring_read(struct ring *ring, int file, void *into, uint32_t size, struct ri
 {
     struct io_uring_sqe *sqe = entry(ring);
     io_uring_prep_read(sqe, file, into, size, 0);
-    mark(sqe, token);
-}
-
-void ring_sync_data(struct ring *ring, int file, uint64_t offset, uint32_t size,
-                    struct ring_token token)
-{
-    struct io_uring_sqe *sqe = entry(ring);
-    io_uring_prep_fsync(sqe, file, IORING_FSYNC_DATASYNC);
-    sqe->off = offset;
-    sqe->len = size;
     mark(sqe, token);
 }
 

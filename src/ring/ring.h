@@ -50,9 +50,8 @@ void ring_close(struct ring *ring);
 /* Bytes of memory that a ring of these options maps. */
 uint64_t ring_memory(const struct ring_options *options);
 
-/* Multishot accept (flags as of accept4) or a single one: result is the descriptor. */
+/* Multishot accept: each result is a descriptor. */
 void ring_accept(struct ring *ring, int listener, struct ring_token token);
-void ring_accept_once(struct ring *ring, int listener, struct ring_token token);
 /* Multishot receive into provided buffers; `poll_first` when the socket is known to be empty. */
 void ring_receive(struct ring *ring, int socket, struct ring_token token, bool poll_first);
 /* One send of all of `data`; the result may still be short. */
@@ -65,8 +64,6 @@ void ring_close_socket(struct ring *ring, int socket, struct ring_token token);
 /* Cancels the operation submitted with `target`; it still completes, as does the cancel. */
 void ring_cancel(struct ring *ring, struct ring_token target, struct ring_token token);
 void ring_read(struct ring *ring, int file, void *into, uint32_t size, struct ring_token token);
-void ring_sync_data(struct ring *ring, int file, uint64_t offset, uint32_t size,
-                    struct ring_token token);
 
 /*
  * Submits, waits for at least one completion or `wait_ns`, runs task work: one system call.

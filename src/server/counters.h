@@ -46,7 +46,8 @@ enum close_reason {
     X(segment_waits, "times the worker waited for a segment")                                      \
     X(input_pauses, "times input paused because replies were not read")                            \
     X(no_buffers, "receives ended because the buffers ran out")                                    \
-    X(short_sends, "sends that took more than one turn")
+    X(short_sends, "sends that took more than one turn")                                           \
+    X(overflows, "times the completion queue was too short")
 
 struct counters {
 #define COUNTER_FIELD(name, sentence) _Atomic uint64_t name;
@@ -59,6 +60,11 @@ static inline void counter_add(_Atomic uint64_t *counter, uint64_t amount)
 {
     uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, value + amount, memory_order_relaxed);
+}
+
+static inline void counter_set(_Atomic uint64_t *counter, uint64_t value)
+{
+    atomic_store_explicit(counter, value, memory_order_relaxed);
 }
 
 static inline uint64_t counter_read(const _Atomic uint64_t *counter)

@@ -104,6 +104,9 @@ static void open_spool(struct server *server)
     }
     int result = steward_open(&server->steward, config->spool);
     if (result < 0) die_of_spool(config->spool, result);
+    if (strcmp(server->steward.directory.path, config->spool) != 0)
+        log_warning("others can write to %s: messages go to %s, which is ours alone", config->spool,
+                    server->steward.directory.path);
     config_settle_sizes(config, spool_directory_free_bytes(&server->steward.directory),
                         steward_used_bytes(&server->steward));
     server->environment.steward = &server->steward;
@@ -186,8 +189,9 @@ static void print_banner(const struct server *server)
     (void)fprintf(stderr, "ringsink %s (%s), %s\n", RINGSINK_VERSION, RINGSINK_COMMIT,
                   ring_probe_features(features));
     print_addresses(config);
-    (void)fprintf(stderr, "%u workers, %llu connections at most, messages up to %s\n",
-                  server->worker_count, (unsigned long long)config->max_connections,
+    (void)fprintf(stderr, "%u worker%s, %llu connections at most, messages up to %s\n",
+                  server->worker_count, server->worker_count == 1 ? "" : "s",
+                  (unsigned long long)config->max_connections,
                   units_format_size(first, config->size_limit));
     (void)fprintf(stderr, "durability %s\n", promise(config));
     if (config->durability != CONFIG_DISCARD)

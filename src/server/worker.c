@@ -442,7 +442,6 @@ static void dispatch(struct worker *worker, struct ring_completion *completion)
         break;
     case RING_OP_NONE:
     case RING_OP_CONNECT:
-    case RING_OP_SYNC:
     case RING_OP_COUNT:
         CHECK(!"an operation that no worker submits");
     }
@@ -480,6 +479,7 @@ static void take_batch(struct worker *worker)
     worker->shared.store.realtime_ns = clock_realtime_ns();
     while (ring_next(worker->shared.ring, &completion))
         dispatch(worker, &completion);
+    counter_set(&worker->counters.overflows, ring_counts(worker->shared.ring).overflows);
 }
 
 static bool is_done(const struct worker *worker)

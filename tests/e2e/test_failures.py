@@ -113,6 +113,14 @@ class Failures(unittest.TestCase):
         self.fails((harness.RINGSPOOL, "list", self.spool), 73, self.spool, user="nobody")
         self.fails(self.ringsink(), 73, self.spool, user="nobody")
 
+    def test_directory_that_others_can_write(self):
+        os.mkdir(self.spool)
+        os.chmod(self.spool, 0o777)
+        with harness.Server(spool=self.spool) as server:
+            self.assertIn("others can write", server.output())
+            [inner] = os.listdir(self.spool)
+            self.assertEqual(os.stat(os.path.join(self.spool, inner)).st_mode & 0o777, 0o700)
+
     def test_blocked_io_uring(self):
         self.fails(self.ringsink(), 69, "seccomp", preexec_fn=forbid_io_uring)
         self.fails((harness.LOADGEN, "-c", "1", f"127.0.0.1:{self.port}"), 69, "seccomp",

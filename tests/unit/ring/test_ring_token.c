@@ -13,7 +13,7 @@ static void round_trip(void **state)
         {RING_OP_ACCEPT, 0, 0},
         {RING_OP_RECEIVE, 1, 1},
         {RING_OP_SEND, (1u << RING_TOKEN_SLOT_BITS) - 1, UINT32_MAX},
-        {RING_OP_SYNC, 0x123456, 0x89abcdef},
+        {RING_OP_READ, 0x123456, 0x89abcdef},
     };
     (void)state;
     for (unsigned i = 0; i < sizeof tokens / sizeof tokens[0]; i++) {
