@@ -169,12 +169,18 @@ int net_check_free(const struct net_address *address)
     return 0;
 }
 
-int net_listen(const struct net_address *address, int backlog)
+int net_bind(const struct net_address *address)
 {
     int file = open_bound(address, true);
-    if (file < 0) return file;
     /* Inherited by accepted sockets, so it costs no call a connection. */
-    set_option(file, IPPROTO_TCP, TCP_NODELAY);
+    if (file >= 0) set_option(file, IPPROTO_TCP, TCP_NODELAY);
+    return file;
+}
+
+int net_listen(const struct net_address *address, int backlog)
+{
+    int file = net_bind(address);
+    if (file < 0) return file;
     if (listen(file, backlog) == 0) return file;
     int error = errno;
     close(file);

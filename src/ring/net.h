@@ -41,7 +41,10 @@ MUST_USE bool net_peer(int socket, struct net_address *address);
  */
 MUST_USE int net_check_free(const struct net_address *address);
 
-/* A listening socket with SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY: descriptor or -errno. */
+/* A socket bound with SO_REUSEADDR, SO_REUSEPORT, TCP_NODELAY, to be listened on: descriptor or
+ * -errno. */
+MUST_USE int net_bind(const struct net_address *address);
+/* The same, listening. */
 MUST_USE int net_listen(const struct net_address *address, int backlog);
 
 /* An unconnected TCP socket of the address's family with TCP_NODELAY: descriptor or -errno. */

@@ -17,6 +17,7 @@
 #define MIB      (1024 * KIB)
 #define GIB      (1024 * MIB)
 #define NS_PER_S 1000000000ull
+#define PAGE     4096ull
 
 #define DEFAULT_PORT            2525
 #define CONNECTIONS_DEFAULT_MAX 65536
@@ -373,6 +374,17 @@ static uint64_t clamp(uint64_t value, uint64_t lowest, uint64_t highest)
     return value > highest ? highest : value;
 }
 
+/*
+ * What one worker can take of one message while every other has its three segments: a message must
+ * not need the segment that it began in. A quarter of each segment is left to records of others.
+ */
+static uint64_t largest_message(const struct config *config)
+{
+    uint64_t segments = config->spool_size / config->segment_size;
+    uint64_t others = SEGMENTS_PER_WORKER_MIN * config->threads - 2;
+    return clamp((segments - others) * config->segment_size / 4 * 3, 1, config->spool_size / 4);
+}
+
 void config_settle_sizes(struct config *config, uint64_t free_bytes, uint64_t used_bytes)
 {
     char needed[UNITS_TEXT_MAX];
@@ -384,6 +396,7 @@ void config_settle_sizes(struct config *config, uint64_t free_bytes, uint64_t us
             clamp(config->spool_size / (SEGMENTS_PER_WORKER_USUAL * config->threads),
                   SEGMENT_SIZE_MIN, SEGMENT_SIZE_MAX) /
             (64 * KIB) * (64 * KIB);
+    config->segment_size = config->segment_size / PAGE * PAGE; /* a mapping is of whole pages */
     uint64_t smallest = config->segment_size * SEGMENTS_PER_WORKER_MIN * config->threads;
     if (config->spool_size < smallest)
         die(EXIT_CODE_USAGE,
@@ -393,10 +406,13 @@ void config_settle_sizes(struct config *config, uint64_t free_bytes, uint64_t us
             units_format_size(given, config->spool_size), (unsigned long long)config->threads,
             units_format_size((char[UNITS_TEXT_MAX]){0}, config->segment_size),
             units_format_size(needed, smallest));
-    if (config->size_limit == 0)
-        config->size_limit = clamp(SIZE_LIMIT_DEFAULT, 1, config->spool_size / 4);
-    if (config->durability != CONFIG_DISCARD && config->size_limit > config->spool_size / 4)
+    uint64_t most = largest_message(config);
+    if (config->size_limit == 0) config->size_limit = clamp(SIZE_LIMIT_DEFAULT, 1, most);
+    if (config->durability != CONFIG_DISCARD && config->size_limit > most)
         die(EXIT_CODE_USAGE,
-            "--size-limit is more than a quarter of the spool (%s): make one smaller",
-            units_format_size(given, config->spool_size));
+            "--size-limit: a spool of %s with %llu workers can promise messages of %s at most; use "
+            "a "
+            "larger --spool-size, a smaller --segment-size or fewer -t",
+            units_format_size(given, config->spool_size), (unsigned long long)config->threads,
+            units_format_size(needed, most));
 }

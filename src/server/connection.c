@@ -545,7 +545,7 @@ void connection_timer(struct connection_shared *shared, struct connection *conne
         return;
     }
     /* It waits for us, not we for it. */
-    if (connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING)
+    if (shared->is_stalled || connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING)
         connection->last_active_ns = shared->now_ns;
     uint64_t due_ns = connection->last_active_ns + shared->idle_timeout_ns;
     if (due_ns > shared->now_ns) {

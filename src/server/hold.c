@@ -24,18 +24,32 @@ static void drop_front(struct hold *hold, struct blocks *pool)
     blocks_give_back(pool, block);
 }
 
+/* The newest block if it is not full, else another one; NULL if the pool is used up. */
+static struct hold_block *back_with_room(struct hold *hold, struct blocks *pool)
+{
+    if (!hold_is_empty(hold)) {
+        struct hold_block *back = QUEUE_OWNER(hold->blocks.tail, struct hold_block, link);
+        if (back->size < HOLD_ROOM) return back;
+    }
+    struct hold_block *block = blocks_take(pool);
+    if (block == NULL) return NULL;
+    block->offset = 0;
+    block->size = 0;
+    queue_push(&hold->blocks, &block->link);
+    return block;
+}
+
 bool hold_put(struct hold *hold, struct blocks *pool, struct bytes data, uint64_t bound)
 {
     if (hold->size + data.size > bound) return false;
     while (data.size > 0) {
-        struct hold_block *block = blocks_take(pool);
+        struct hold_block *block = back_with_room(hold, pool);
         if (block == NULL) return false;
-        struct bytes part = bytes_take(&data, data.size < HOLD_ROOM ? data.size : HOLD_ROOM);
-        block->offset = 0;
-        block->size = (uint32_t)part.size;
-        memcpy(block->data, part.data, part.size);
-        hold->size += block->size;
-        queue_push(&hold->blocks, &block->link);
+        uint64_t room = HOLD_ROOM - block->size;
+        struct bytes part = bytes_take(&data, data.size < room ? data.size : room);
+        memcpy(block->data + block->size, part.data, part.size);
+        block->size += (uint32_t)part.size;
+        hold->size += (uint32_t)part.size;
     }
     return true;
 }

@@ -11,6 +11,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define IN_USE_TRIES    20
+#define IN_USE_PAUSE_US 50000
+
 static int open_reserve(void)
 {
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -33,13 +36,27 @@ static void die_of_address(const struct config_listen *listen, int error)
         strerror(-error));
 }
 
+/*
+ * 0 or -errno. A killed server's sockets outlive it by moments, until the kernel has undone its
+ * ring: an address in use is looked at again before it is called so.
+ */
+static int check_free(const struct net_address *address, bool is_shared)
+{
+    int result = net_check_free(address);
+    if (is_shared && result == -EADDRINUSE) return 0;
+    for (int tries = 0; tries < IN_USE_TRIES && result == -EADDRINUSE; tries++) {
+        usleep(IN_USE_PAUSE_US);
+        result = net_check_free(address);
+    }
+    return result;
+}
+
 void listener_check(struct config *config)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < config->listen_count; i++) {
         struct config_listen *listen = &config->listens[i];
-        int result = net_check_free(&listen->address);
-        if (result == -EADDRINUSE && config->is_port_shared) result = 0;
+        int result = check_free(&listen->address, config->is_port_shared);
         bool is_absent = result == -EADDRNOTAVAIL || result == -EAFNOSUPPORT;
         if (result < 0 && !(is_absent && listen->is_default)) die_of_address(listen, result);
         if (result < 0) {
@@ -54,18 +71,24 @@ void listener_check(struct config *config)
     if (kept == 0) die(EXIT_CODE_FAILED, "no address is left to listen on: name one, e.g. :2525");
 }
 
-int listener_open(struct listener *listener, const struct config *config, uint32_t *failed)
+int listener_open(struct listener *listener, const struct config *config)
 {
     *listener = (struct listener){.reserve = open_reserve()};
     for (uint32_t i = 0; i < config->listen_count; i++) {
-        int socket = net_listen(&config->listens[i].address, (int)config->backlog);
+        int socket = net_bind(&config->listens[i].address);
         if (socket < 0) {
-            *failed = i;
             listener_close(listener);
             return socket;
         }
         listener->sockets[listener->count++] = socket;
     }
+    return 0;
+}
+
+int listener_start(struct listener *listener, int backlog)
+{
+    for (uint32_t i = 0; i < listener->count; i++)
+        if (listen(listener->sockets[i], backlog) != 0) return -errno;
     return 0;
 }
 

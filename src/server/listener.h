@@ -25,9 +25,11 @@ struct listener {
  */
 void listener_check(struct config *config);
 
-/* One more set of sockets on the addresses. 0, or -errno with `failed` the index of the address. */
-MUST_USE int listener_open(struct listener *listener, const struct config *config,
-                           uint32_t *failed);
+/* One more set of sockets bound to the addresses, while the process may bind them. 0 or -errno. */
+MUST_USE int listener_open(struct listener *listener, const struct config *config);
+
+/* From now on clients connect. 0 or -errno. */
+MUST_USE int listener_start(struct listener *listener, int backlog);
 void listener_close(struct listener *listener);
 
 /* Sends `text` as far as it goes without waiting, and closes. */

@@ -19,6 +19,8 @@
 #include <unistd.h>
 
 #define COUNTERS_EVERY_NS CLOCK_NS_PER_S
+#define LOCKED_TRIES      20
+#define LOCKED_PAUSE_US   50000
 
 struct server {
     struct config *config;
@@ -103,6 +105,11 @@ static void open_spool(struct server *server)
         return;
     }
     int result = steward_open(&server->steward, config->spool);
+    /* A killed server's lock outlives it by moments, as its sockets do. */
+    for (int tries = 0; tries < LOCKED_TRIES && result == -EWOULDBLOCK; tries++) {
+        usleep(LOCKED_PAUSE_US);
+        result = steward_open(&server->steward, config->spool);
+    }
     if (result < 0) die_of_spool(config->spool, result);
     if (strcmp(server->steward.directory.path, config->spool) != 0)
         log_warning("others can write to %s: messages go to %s, which is ours alone", config->spool,
@@ -135,9 +142,8 @@ static void prepare_environment(struct server *server)
     atomic_store(&environment->sessions_left, server->config->stop_sessions);
 }
 
-static void start_workers(struct server *server)
+static void prepare_workers(struct server *server)
 {
-    int wakes[CONFIG_THREADS_MAX];
     server->worker_count = (uint32_t)server->config->threads;
     server->workers = calloc(server->worker_count, sizeof *server->workers);
     if (server->workers == NULL) die(EXIT_CODE_FAILED, "no memory for the workers");
@@ -145,17 +151,35 @@ static void start_workers(struct server *server)
         int result = worker_prepare(&server->workers[i], i, &server->environment);
         if (result < 0)
             die(EXIT_CODE_FAILED, "worker %u can't be set up: %s", i, strerror(-result));
+    }
+}
+
+/* Leaves nothing behind in the spool of a start that failed. */
+static void withdraw(struct server *server)
+{
+    if (server->environment.steward != NULL) steward_stop(&server->steward);
+}
+
+static void start_steward(struct server *server)
+{
+    int wakes[CONFIG_THREADS_MAX];
+    if (server->environment.steward == NULL) return;
+    for (uint32_t i = 0; i < server->worker_count; i++)
         wakes[i] = server->workers[i].wake;
-    }
-    if (server->environment.steward != NULL) {
-        int result = steward_start(&server->steward, server->config, wakes);
-        if (result < 0) die_of_spool(server->steward.directory.path, result);
-    }
+    int result = steward_start(&server->steward, server->config, wakes);
+    if (result == 0) return;
+    withdraw(server);
+    die_of_spool(server->config->spool, result);
+}
+
+static void start_workers(struct server *server)
+{
     for (uint32_t i = 0; i < server->worker_count; i++) {
         int result = worker_start(&server->workers[i]);
-        if (result < 0)
-            die(EXIT_CODE_FAILED, "worker %u: %s can't be set up: %s", i, server->workers[i].failed,
-                strerror(-result));
+        if (result == 0) continue;
+        withdraw(server);
+        die(EXIT_CODE_FAILED, "worker %u: %s can't be set up: %s", i, server->workers[i].failed,
+            strerror(-result));
     }
 }
 
@@ -297,10 +321,12 @@ int server_run(struct config *config)
     sigset_t signals = block_signals();
     check_ring();
     listener_check(config);
+    prepare_environment(&server);
+    prepare_workers(&server);
     become_user(config->user);
     open_spool(&server);
     prepare_smtp(&server);
-    prepare_environment(&server);
+    start_steward(&server);
     start_workers(&server);
     server.started_ns = clock_now_ns();
     print_banner(&server);

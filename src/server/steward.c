@@ -40,7 +40,13 @@ static int take_stock(struct steward *steward)
     if (count < 0) return (int)count;
     steward->old_count = (uint64_t)count;
     for (uint64_t i = 0; i < steward->old_count; i++) {
-        const struct spool_file *file = &steward->old[i];
+        struct spool_file *file = &steward->old[i];
+        /* Prepared, and never used before the process died: nothing is in it. */
+        if (!file->is_empty && file->opened_ns == 0 && (file->created_ns != 0 || file->size == 0) &&
+            spool_directory_trim(&steward->directory, file) == 0) {
+            file->is_empty = true;
+            file->size = 0;
+        }
         steward->used_bytes += file->size;
         if (file->worker >= CONFIG_THREADS_MAX) continue;
         struct steward_desk *desk = &steward->desks[file->worker];
@@ -89,68 +95,64 @@ static int create(struct steward *steward, struct spool_segment *segment, uint32
     return 0;
 }
 
+/* Nothing to recycle now; there will be when messages were ended or a segment was returned. */
+#define LATER (-EAGAIN)
+
+/* -ENOENT: somebody trimmed it. After another error the file may still be there, to be tried again.
+ */
 static int recycle_file(struct steward *steward, const struct spool_file *file,
                         struct spool_segment *segment, uint32_t worker)
 {
     int result = spool_directory_recycle(&steward->directory, file, segment, worker,
                                          steward->desks[worker].next_number, steward->segment_size,
                                          clock_realtime_ns());
-    /* Whatever happened, the old file is no longer there under its name. */
+    if (result < 0 && spool_directory_has(&steward->directory, file)) return result;
     steward->used_bytes -= file->size < steward->used_bytes ? file->size : steward->used_bytes;
     steward->desks[worker].next_number++;
-    if (result < 0) return result;
+    if (result < 0) return -ENOENT;
     steward->used_bytes += steward->segment_size;
     atomic_fetch_add_explicit(&steward->recycled_count, 1, memory_order_relaxed);
     return 0;
 }
 
-/* Files of earlier runs go first: they are the oldest. -ENOENT when there are none left. */
+/* Files of earlier runs go first: they are the oldest. LATER when there are none left. */
 static int recycle_old(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
     while (steward->old_next < steward->old_count) {
-        const struct spool_file *file = &steward->old[steward->old_next++];
-        if (file->is_empty) continue; /* it only keeps a number */
-        int result = recycle_file(steward, file, segment, worker);
-        if (result != -ENOENT) return result;
+        const struct spool_file *file = &steward->old[steward->old_next];
+        int result = file->is_empty ? -ENOENT : recycle_file(steward, file, segment, worker);
+        if (result < 0 && result != -ENOENT) return result;
+        steward->old_next++;
+        if (result == 0) return 0;
     }
-    return -ENOENT;
+    return LATER;
 }
 
-static uint32_t open_begun(struct spool_segment *segment)
+static struct spool_segment *oldest_sealed(const struct steward *steward)
 {
-    return atomic_load_explicit(&segment->open_begun, memory_order_acquire);
+    return QUEUE_OWNER(steward->sealed.head, struct spool_segment, link);
 }
 
 /*
- * The oldest sealed segment that no open message has records in, unlinked from the queue; NULL if
- * none. A worker's segments stand in the order of their numbers, so one that is held bars its later
- * ones.
+ * No open message began in the oldest sealed segment, and so none has records in it: a worker's
+ * segments stand in the order of their numbers, and its older ones are gone.
  */
-static struct spool_segment *pick_sealed(struct steward *steward)
+static bool is_oldest_free(const struct steward *steward)
 {
-    bool is_barred[CONFIG_THREADS_MAX] = {false};
-    struct queue passed = {0};
-    struct spool_segment *picked = NULL;
-    struct queue_link *link = NULL;
-    while (picked == NULL && (link = queue_pop(&steward->sealed)) != NULL) {
-        struct spool_segment *segment = QUEUE_OWNER(link, struct spool_segment, link);
-        if (open_begun(segment) > 0) is_barred[segment->worker] = true;
-        if (is_barred[segment->worker])
-            queue_push(&passed, link);
-        else
-            picked = segment;
-    }
-    while ((link = queue_pop(&steward->sealed)) != NULL)
-        queue_push(&passed, link);
-    steward->sealed = passed;
-    return picked;
+    return atomic_load_explicit(&oldest_sealed(steward)->open_begun, memory_order_acquire) == 0;
 }
 
-/* Asks the worker of the oldest sealed segment to end the open messages that bar it. */
+static void forget_oldest_sealed(struct steward *steward)
+{
+    struct spool_segment *oldest = oldest_sealed(steward);
+    (void)queue_pop(&steward->sealed);
+    slots_give_back(&steward->segments, QUEUE_OWNER(oldest, struct steward_segment, segment));
+}
+
+/* Asks the worker of the oldest sealed segment to end the open messages that began in it. */
 static void ask_to_clear(struct steward *steward)
 {
-    if (queue_is_empty(&steward->sealed)) return;
-    struct spool_segment *oldest = QUEUE_OWNER(steward->sealed.head, struct spool_segment, link);
+    const struct spool_segment *oldest = oldest_sealed(steward);
     struct steward_desk *desk = &steward->desks[oldest->worker];
     atomic_store_explicit(&desk->clear_to, oldest->number, memory_order_release);
     rouse(desk->wake);
@@ -158,21 +160,26 @@ static void ask_to_clear(struct steward *steward)
 
 static int recycle_sealed(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
-    struct spool_segment *oldest = pick_sealed(steward);
-    if (oldest == NULL) {
-        ask_to_clear(steward);
-        return -ENOENT;
+    while (!queue_is_empty(&steward->sealed)) {
+        if (!is_oldest_free(steward)) {
+            ask_to_clear(steward);
+            return LATER;
+        }
+        const struct spool_segment *oldest = oldest_sealed(steward);
+        struct spool_file file = {
+            .number = oldest->number, .worker = oldest->worker, .size = oldest->capacity};
+        int result = recycle_file(steward, &file, segment, worker);
+        if (result < 0 && result != -ENOENT) return result;
+        forget_oldest_sealed(steward);
+        if (result == 0) return 0;
     }
-    struct spool_file file = {
-        .number = oldest->number, .worker = oldest->worker, .size = oldest->capacity};
-    slots_give_back(&steward->segments, QUEUE_OWNER(oldest, struct steward_segment, segment));
-    return recycle_file(steward, &file, segment, worker);
+    return LATER;
 }
 
 static int recycle_oldest(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
     int result = recycle_old(steward, segment, worker);
-    return result == -ENOENT ? recycle_sealed(steward, segment, worker) : result;
+    return result == LATER ? recycle_sealed(steward, segment, worker) : result;
 }
 
 /* Trimmed files make room: the directory is asked again, as somebody else may have changed it. */
@@ -197,7 +204,7 @@ static int obtain(struct steward *steward, struct spool_segment *segment, uint32
     int result = create(steward, segment, worker);
     if (is_out_of_space(result) && !steward->is_refusing) {
         int recycled = recycle_oldest(steward, segment, worker);
-        return recycled == -ENOENT ? result : recycled;
+        return recycled == LATER ? result : recycled;
     }
     return result;
 }
@@ -207,21 +214,21 @@ static void set_full(struct steward *steward, bool is_full, int error)
     if (atomic_load_explicit(&steward->is_full, memory_order_relaxed) == is_full) return;
     atomic_store_explicit(&steward->is_full, is_full, memory_order_release);
     if (is_full)
-        log_warning("the spool is full (%s): answering 452 until space returns; free some with: "
-                    "ringspool trim %s --keep SIZE",
-                    strerror(-error), steward->directory.path);
+        log_warning(
+            "no segment can be made in %s (%s): answering 452 until one can; free space with: "
+            "ringspool trim %s --keep SIZE",
+            steward->directory.path, strerror(-error), steward->directory.path);
     else
         log_info("the spool has space again");
     for (uint32_t worker = 0; worker < steward->worker_count; worker++)
         rouse(steward->desks[worker].wake);
 }
 
-/* Puts a prepared segment on the worker's desk. 0 or -errno; -ENOENT: later, once messages are
- * ended. */
+/* Puts a prepared segment on the worker's desk. 0 or -errno. */
 static int prepare(struct steward *steward, uint32_t worker)
 {
     struct steward_segment *item = slots_take(&steward->segments);
-    CHECK(item != NULL); /* as many as the bound allows, and a few */
+    if (item == NULL) return -ENOSPC;
     int result = obtain(steward, &item->segment, worker);
     if (result < 0) {
         slots_give_back(&steward->segments, item);
@@ -232,17 +239,11 @@ static int prepare(struct steward *steward, uint32_t worker)
     return 0;
 }
 
-/* Prepares one, and says so where space ran out or came back. False: to be tried again. */
+/* Prepares one; tells once that none can be made, and that one can again. False: try again soon. */
 static bool prepare_or_tell(struct steward *steward, uint32_t worker)
 {
     int result = prepare(steward, worker);
-    if (result == 0)
-        set_full(steward, false, 0);
-    else if (is_out_of_space(result))
-        set_full(steward, true, result);
-    else if (result != -ENOENT)
-        log_error("a segment in %s can't be prepared: %s", steward->directory.path,
-                  strerror(-result));
+    if (result != LATER) set_full(steward, result < 0, result);
     return result == 0;
 }
 
@@ -258,6 +259,9 @@ static void take_over_returned(struct steward *steward)
         spool_directory_release(QUEUE_OWNER(link, struct spool_segment, link));
         queue_push(&steward->sealed, link);
     }
+    /* What is never recycled needs no place in the table, once no message points to it. */
+    while (steward->is_refusing && !queue_is_empty(&steward->sealed) && is_oldest_free(steward))
+        forget_oldest_sealed(steward);
 }
 
 static bool is_empty_handed(struct steward *steward, uint32_t worker)
@@ -304,11 +308,14 @@ int steward_start(struct steward *steward, const struct config *config, const in
     int result = slots_open(&steward->segments, (uint32_t)segments, sizeof(struct steward_segment));
     if (result < 0) return result;
     pthread_mutex_init(&steward->mutex, NULL);
-    for (uint32_t worker = 0; worker < steward->worker_count && result == 0; worker++) {
+    for (uint32_t worker = 0; worker < steward->worker_count; worker++)
         steward->desks[worker].wake = wakes[worker];
+    bool has_mail = steward->used_bytes > 0;
+    for (uint32_t worker = 0; worker < steward->worker_count && result == 0; worker++)
         result = prepare(steward, worker);
-    }
-    if (result < 0) return result;
+    /* A spool that earlier runs filled is no reason not to start: it is full, and says so. */
+    if (result < 0 && !(steward->is_refusing && has_mail && is_out_of_space(result))) return result;
+    if (result < 0) set_full(steward, true, result);
     result = pthread_create(&steward->thread, NULL, steward_main, steward);
     steward->is_running = result == 0;
     return -result;

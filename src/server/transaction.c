@@ -60,7 +60,10 @@ enum smtp_verdict transaction_add_recipient(struct transaction_store *store,
                                             struct transaction *transaction,
                                             const struct smtp_detail *detail)
 {
-    if (!spool_envelope_put(&transaction->envelope, SPOOL_ITEM_RECIPIENT, detail->path) ||
+    /* Both or neither: a recipient that is answered 452 must not stay in the envelope. */
+    if (!spool_envelope_has_room(&transaction->envelope, 2,
+                                 detail->path.size + detail->parameters.size) ||
+        !spool_envelope_put(&transaction->envelope, SPOOL_ITEM_RECIPIENT, detail->path) ||
         !put_parameters(transaction, SPOOL_ITEM_RECIPIENT_PARAMETERS, detail->parameters))
         return refuse_for_memory(store);
     transaction->recipient_count++;

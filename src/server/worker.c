@@ -73,7 +73,8 @@ int worker_prepare(struct worker *worker, uint32_t index, struct worker_environm
     worker->environment = environment;
     worker->listener.reserve = -1;
     worker->wake = eventfd(0, EFD_CLOEXEC);
-    return worker->wake < 0 ? -errno : 0;
+    if (worker->wake < 0) return -errno;
+    return listener_open(&worker->listener, environment->config);
 }
 
 /* ---- set-up ---- */
@@ -159,7 +160,6 @@ static int set_up(struct worker *worker)
 {
     const struct config *config = worker->environment->config;
     struct ring_options options = ring_options();
-    uint32_t failed = 0;
     int result = 0;
     pin(worker);
     share(worker);
@@ -171,10 +171,11 @@ static int set_up(struct worker *worker)
             spool_writer_open(&worker->writer, worker->index, config->durability == CONFIG_DISCARD);
     if (result < 0) return result;
     worker->failed = "its ring";
+    worker->buffer_count = options.buffer_count;
     worker->shared.ring = ring_open(&options, &result);
     if (worker->shared.ring == NULL) return result;
     worker->failed = "its listening sockets";
-    result = listener_open(&worker->listener, config, &failed);
+    result = listener_start(&worker->listener, (int)config->backlog);
     if (result < 0) return result;
     for (uint32_t i = 0; i < worker->listener.count; i++)
         arm_accept(worker, i);
@@ -257,8 +258,8 @@ static bool receive(struct worker *worker, struct ring_completion *completion)
 
 static void stall(struct worker *worker)
 {
-    if (!worker->is_stalled) counter_add(&worker->counters.segment_waits, 1);
-    worker->is_stalled = true;
+    if (!worker->shared.is_stalled) counter_add(&worker->counters.segment_waits, 1);
+    worker->shared.is_stalled = true;
 }
 
 static void defer(struct worker *worker, const struct ring_completion *completion)
@@ -271,7 +272,7 @@ static void defer(struct worker *worker, const struct ring_completion *completio
 
 static void receive_completed(struct worker *worker, struct ring_completion *completion)
 {
-    if (worker->is_stalled) {
+    if (worker->shared.is_stalled) {
         defer(worker, completion);
     } else if (!receive(worker, completion)) {
         stall(worker);
@@ -281,7 +282,7 @@ static void receive_completed(struct worker *worker, struct ring_completion *com
 
 static void receive_deferred(struct worker *worker)
 {
-    while (!worker->is_stalled && worker->deferred_count > 0) {
+    while (!worker->shared.is_stalled && worker->deferred_count > 0) {
         if (!receive(worker, &worker->deferred[worker->deferred_head])) {
             stall(worker);
             return;
@@ -295,7 +296,7 @@ static void resume_held(struct worker *worker)
 {
     struct queue_link *link = NULL;
     struct queue *to_resume = &worker->shared.to_resume;
-    while (!worker->is_stalled && (link = queue_pop(to_resume)) != NULL) {
+    while (!worker->shared.is_stalled && (link = queue_pop(to_resume)) != NULL) {
         struct connection *connection = QUEUE_OWNER(link, struct connection, resume_link);
         if (connection_resume(&worker->shared, connection) == CONNECTION_STALLED) stall(worker);
     }
@@ -331,10 +332,10 @@ static void exchange_segments(struct worker *worker)
 /* A new segment, or the news that none will come: what waited is tried again. */
 static void try_again(struct worker *worker)
 {
-    if (!worker->is_stalled) return;
+    if (!worker->shared.is_stalled) return;
     bool may_go_on = !spool_writer_wants_segment(&worker->writer) ||
                      atomic_load_explicit(worker->shared.store.is_spool_full, memory_order_acquire);
-    if (may_go_on) worker->is_stalled = false;
+    if (may_go_on) worker->shared.is_stalled = false;
 }
 
 static void return_segments(struct worker *worker)
@@ -375,7 +376,7 @@ static void abort_all(struct worker *worker)
     }
     /* Nothing waits for a segment any more: what was deferred is dropped, connection by connection.
      */
-    worker->is_stalled = false;
+    worker->shared.is_stalled = false;
 }
 
 static void watch_flags(struct worker *worker)
@@ -405,7 +406,7 @@ static void watch_limits(struct worker *worker)
     if ((config->stop_after > 0 && is_reached(&environment->messages_left)) ||
         (config->stop_sessions > 0 && is_reached(&environment->sessions_left))) {
         /* Once for all workers: a second signal would mean "stop at once". */
-        if (!atomic_exchange(&environment->has_told_main, true))
+        if (!worker->shared.is_draining && !atomic_exchange(&environment->has_told_main, true))
             pthread_kill(environment->main_thread, SIGTERM);
     }
 }
@@ -449,8 +450,7 @@ static void dispatch(struct worker *worker, struct ring_completion *completion)
 
 static void feed_starved(struct worker *worker)
 {
-    uint32_t buffers = ring_options().buffer_count;
-    uint32_t free_buffers = buffers - ring_buffers_out(worker->shared.ring);
+    uint32_t free_buffers = worker->buffer_count - ring_buffers_out(worker->shared.ring);
     struct queue_link *link = NULL;
     while (free_buffers > 0 && (link = queue_pop(&worker->shared.starved)) != NULL) {
         connection_feed(&worker->shared, QUEUE_OWNER(link, struct connection, starved_link));
@@ -488,12 +488,25 @@ static bool is_done(const struct worker *worker)
            worker->accepting_count == 0;
 }
 
+/* How long the ring may wait: not at all where a segment came for what still waits here. */
+static uint64_t sleep_time(struct worker *worker)
+{
+    if (worker->shared.is_stalled) {
+        exchange_segments(worker);
+        try_again(worker);
+    }
+    bool has_work = !worker->shared.is_stalled &&
+                    (worker->deferred_count > 0 || !queue_is_empty(&worker->shared.to_resume));
+    if (has_work) return 1;
+    uint64_t sleep_ns = wheel_sleep_ns(&worker->wheel, clock_now_ns(), SLEEP_MAX_NS);
+    return sleep_ns > 0 ? sleep_ns : 1;
+}
+
 static void run(struct worker *worker)
 {
     struct connection_shared *shared = &worker->shared;
     while (!is_done(worker)) {
-        uint64_t sleep_ns = wheel_sleep_ns(&worker->wheel, clock_now_ns(), SLEEP_MAX_NS);
-        int result = ring_enter(shared->ring, sleep_ns > 0 ? sleep_ns : 1);
+        int result = ring_enter(shared->ring, sleep_time(worker));
         if (result < 0) {
             log_error("worker %u: its ring failed: %s", worker->index, strerror(-result));
             return;

@@ -45,12 +45,12 @@ struct worker {
     uint32_t deferred_count;
     uint32_t deferred_capacity;
     uint32_t accepting_count; /* accepts in flight */
+    uint32_t buffer_count;
     uint32_t index;
     int wake; /* eventfd: steward and main thread rouse this worker */
     uint64_t wake_value;
     uint64_t drain_deadline_ns;
     pthread_t thread;
-    bool is_stalled;
     _Atomic int status; /* 0 not ready, 1 ready, -errno; then `failed` names what */
     const char *failed;
     _Atomic bool has_ended;
@@ -59,7 +59,7 @@ struct worker {
 /* Bytes a worker may come to use at most, and what of it is resident from the start. */
 uint64_t worker_memory(const struct config *config);
 
-/* Opens the eventfd; the steward needs it before the thread runs. 0 or -errno. */
+/* Opens the eventfd, which the steward needs, and binds the addresses. 0 or -errno. */
 MUST_USE int worker_prepare(struct worker *worker, uint32_t index,
                             struct worker_environment *environment);
 

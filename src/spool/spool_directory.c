@@ -564,6 +564,17 @@ static int number_remove(const struct spool_directory *directory, uint32_t worke
     return error;
 }
 
+bool spool_directory_has(const struct spool_directory *directory, const struct spool_file *file)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+    int folder = worker_folder_open(directory, file->worker);
+    if (folder < 0) return false;
+    spool_folder_segment_name(name, file->number);
+    bool is_there = faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    close(folder);
+    return is_there;
+}
+
 void spool_directory_withdraw(struct spool_directory *directory, struct spool_segment *segment)
 {
     (void)number_remove(directory, segment->worker, segment->number);

@@ -86,6 +86,9 @@ MUST_USE int spool_directory_recycle(struct spool_directory *directory,
                                      uint32_t worker, uint64_t number, uint64_t size,
                                      uint64_t now_ns);
 
+/* The file is still there under its name. */
+bool spool_directory_has(const struct spool_directory *directory, const struct spool_file *file);
+
 /* Unmaps and closes; the file stays. */
 void spool_directory_release(struct spool_segment *segment);
 

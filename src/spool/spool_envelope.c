@@ -53,12 +53,17 @@ static void octets_put(struct spool_envelope *envelope, struct bytes octets)
     }
 }
 
+bool spool_envelope_has_room(const struct spool_envelope *envelope, uint32_t items, uint64_t size)
+{
+    uint64_t needed = (uint64_t)items * ITEM_HEAD + size;
+    return envelope->size + needed <= SPOOL_ENVELOPE_MAX && has_room(envelope, needed);
+}
+
 bool spool_envelope_put(struct spool_envelope *envelope, enum spool_item item, struct bytes value)
 {
     CHECK(item != SPOOL_ITEM_END);
     if (value.size > UINT16_MAX) return false;
-    uint64_t size = ITEM_HEAD + value.size;
-    if (envelope->size + size > SPOOL_ENVELOPE_MAX || !has_room(envelope, size)) return false;
+    if (!spool_envelope_has_room(envelope, 1, value.size)) return false;
     uint8_t head[ITEM_HEAD] = {(uint8_t)item, (uint8_t)value.size, (uint8_t)(value.size >> 8)};
     octets_put(envelope, bytes_make(head, sizeof(head)));
     octets_put(envelope, value);

@@ -44,6 +44,9 @@ void spool_envelope_init(struct spool_envelope *envelope, struct blocks *pool);
 MUST_USE bool spool_envelope_put(struct spool_envelope *envelope, enum spool_item item,
                                  struct bytes value);
 
+/* Whether `items` items with values of `size` octets in all would be taken. */
+bool spool_envelope_has_room(const struct spool_envelope *envelope, uint32_t items, uint64_t size);
+
 /* Copies all octets (envelope->size of them) to `out`. */
 void spool_envelope_copy(const struct spool_envelope *envelope, uint8_t *out);
 
