@@ -1,7 +1,9 @@
 """Full is an answer: connections, silence, unread replies, the spool, the end of the server."""
 import os
+import shutil
 import signal
 import socket
+import tempfile
 import time
 import unittest
 
@@ -162,6 +164,84 @@ class Limits(unittest.TestCase):
             self.assertTrue(answer.startswith(b"250"), answer)
             self.assertEqual(server.stop(), 0)
             self.assertEqual(harness.run(harness.RINGSPOOL, "verify", server.spool).returncode, 0)
+
+    def test_refusing_spool_trimmed_again_and_again(self):
+        """More segments than the bound holds pass through in one run; none of the bookkeeping runs out."""
+        with harness.Server("--spool-size=4Mi", "--segment-size=1Mi", "--when-full", "refuse", threads=1) as server, \
+                server.connect() as client:
+            client.begin()
+            content = b"Subject: fill\r\n\r\n" + (b"z" * 98 + b"\r\n") * 7000
+            stored = 0
+            end = time.monotonic() + 60
+            while stored < 460 and time.monotonic() < end:
+                if client.deliver(content).startswith(b"250"):
+                    stored += 1
+                    continue
+                client.ask(b"RSET\r\n")
+                trim = harness.run(harness.RINGSPOOL, "trim", server.spool, "--all")
+                self.assertEqual(trim.returncode, 0, trim.stderr)
+                time.sleep(0.05)
+            self.assertGreaterEqual(stored, 460)
+            self.assertEqual(server.stop(), 0)
+
+    def test_full_refusing_spool_starts_again(self):
+        options = ("--spool-size=6Mi", "--segment-size=1Mi", "--when-full", "refuse")
+        content = b"Subject: fill\r\n\r\n" + (b"z" * 98 + b"\r\n") * 3000
+        with harness.Server(*options, threads=1) as first:
+            with first.connect() as client:
+                client.begin()
+                while client.deliver(content).startswith(b"250"):
+                    pass
+            stored = len(harness.listed(first.spool))
+            first.kill()
+            with harness.Server(*options, threads=2, spool=first.spool) as second, second.connect() as client:
+                client.begin()
+                for _ in range(100):
+                    answer = client.ask(b"MAIL FROM:<a@b>\r\n")
+                    if answer.startswith(b"452"):
+                        break
+                    client.ask(b"RSET\r\n")
+                    self.assertTrue(client.deliver(content)[:3] in (b"250", b"452"))
+                self.assertTrue(answer.startswith(b"452 4.3.1 "), answer)
+                self.assertGreaterEqual(len(harness.listed(first.spool)), stored)
+
+    def test_killed_before_any_mail_leaves_no_segments_behind(self):
+        with harness.Server("--spool-size=16Mi", "--segment-size=1Mi") as first:
+            first.kill()
+            for _ in range(5):
+                with harness.Server("--spool-size=16Mi", "--segment-size=1Mi", spool=first.spool,
+                                    port=first.port) as again: # the same port, at once
+                    again.kill()
+            segments = [name for _, _, names in os.walk(first.spool) for name in names if name.endswith(".seg")]
+            self.assertLessEqual(len(segments), 6)
+
+    def test_spool_removed_while_serving(self):
+        """No segment can be made any more: an answer, not silence."""
+        with harness.Server("--spool-size=6Mi", "--segment-size=1Mi", threads=1) as server, server.connect() as client:
+            client.begin()
+            shutil.rmtree(server.spool)
+            content = b"Subject: fill\r\n\r\n" + (b"z" * 98 + b"\r\n") * 7000
+            answers = [client.deliver(content)]
+            while answers[-1].startswith(b"250") and len(answers) < 20:
+                answers.append(client.deliver(content))
+            self.assertTrue(answers[-1].startswith(b"452 4.3.1 "), answers[-1])
+            self.assertIn("no segment can be made", server.output())
+
+    def test_odd_segment_size(self):
+        with harness.Server("--segment-size", "1500000") as server, server.connect() as client:
+            client.begin()
+            self.assertTrue(client.deliver(b"x\r\n").startswith(b"250"))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+    def test_another_user_on_a_privileged_port(self):
+        home = tempfile.mkdtemp(prefix="ringsink-user-")
+        self.addCleanup(shutil.rmtree, home, True)
+        os.chmod(home, 0o777)
+        with harness.Server("-u", "nobody", spool=os.path.join(home, "spool"), port=997) as server, \
+                server.connect() as client:
+            client.begin()
+            self.assertTrue(client.deliver(b"x\r\n").startswith(b"250"))
+            self.assertNotEqual(os.stat(os.path.join(home, "spool")).st_uid, 0)
 
     def test_slow_open_message_does_not_stop_a_small_spool(self):
         """A client that holds a message open while the spool turns over gets 451, the others go on."""
