@@ -15,7 +15,9 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#define LINE_EVERY 10u /* intervals, where stderr is no terminal */
+/* A second signal sooner than this is the first one's echo. */
+#define SAME_SIGNAL_NS (300 * CLOCK_NS_PER_MS)
+#define LINE_EVERY     10u /* intervals, where stderr is no terminal */
 
 static void list_signals(sigset_t *set)
 {
@@ -54,7 +56,12 @@ static void take_signals(struct load_conductor *conductor)
     struct signalfd_siginfo info;
 
     while (read(conductor->signals, &info, sizeof info) == sizeof info) {
+        /* timeout(1) sends to the process and to its group: that is one wish, not two. */
+        uint64_t now_ns = clock_now_ns();
+        if (conductor->signal_number != 0 && now_ns - conductor->signal_ns < SAME_SIGNAL_NS)
+            continue;
         if (conductor->signal_number != 0) _exit(128 + (int)info.ssi_signo);
+        conductor->signal_ns = now_ns;
         conductor->signal_number = (int)info.ssi_signo;
         tell_all(conductor, LOAD_COMMAND_STOP);
     }

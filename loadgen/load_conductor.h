@@ -23,6 +23,7 @@ struct load_conductor {
     struct load_progress progress;
     int signals;        /* signalfd          */
     int signal_number;  /* that ended the run, or 0 */
+    uint64_t signal_ns; /* when it came */
     uint64_t opened_ns; /* first connect     */
     uint64_t begin_ns;  /* first message     */
     uint64_t end_ns;    /* the last worker ended */

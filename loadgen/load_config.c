@@ -163,7 +163,7 @@ static const struct option_row rows[] = {
      .name = "ledger",
      FIELD(ledger),
      .argument = "FILE",
-     .help = "one line a message and what became of it, for ringspool audit"},
+     .help = "one line a message and what became of it, for ringspool audit; overwritten"},
     {.kind = OPTION_FLAG,
      .name = "no-histogram",
      FIELD(no_histogram),
@@ -302,6 +302,16 @@ static bool check_texts(struct load_config *config, char *error)
     return true;
 }
 
+/* Every one of `cpus` is among those that this process may use. */
+static bool may_run_on(const cpu_set_t *cpus)
+{
+    cpu_set_t allowed;
+    cpu_set_t both;
+    if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return true;
+    CPU_AND(&both, cpus, &allowed);
+    return CPU_EQUAL(&both, cpus) != 0;
+}
+
 static bool check_values(struct load_config *config, char *error)
 {
     if (!check_per_connection(config, error)) return false;
@@ -313,6 +323,10 @@ static bool check_values(struct load_config *config, char *error)
         config->is_pinned = load_config_parse_cpus(config->cpus_text, &config->cpus);
         if (!config->is_pinned)
             return fail(error, "--cpus '%s' is no list of CPUs: try 0,2-3", config->cpus_text);
+        if (!may_run_on(&config->cpus))
+            return fail(error,
+                        "--cpus '%s': not all of these CPUs are allowed here; see taskset -p $$",
+                        config->cpus_text);
     }
     if (config->duration_ns == 0)
         config->duration_ns =

@@ -134,15 +134,16 @@ static void put_totals(const struct load_result *result, FILE *file)
     char a[UNITS_TEXT_MAX];
     char b[UNITS_TEXT_MAX];
     char c[UNITS_TEXT_MAX];
+    char d[UNITS_TEXT_MAX];
 
     (void)fprintf(file, "\nmessages    %11s started %11s accepted (%.3f %%) %7s failed\n",
                   count_text(a, tally->started), count_text(b, accepted),
                   percent(accepted, tally->started), count_text(c, load_tally_failed(tally)));
     (void)fprintf(file, "rate        %11s accepted/s %8.1f MB/s body\n",
                   count_text(a, (uint64_t)(result->accepted_per_s + 0.5)), body_per_s / 1e6);
-    (void)fprintf(file, "connections %11s asked %13s reached %7s lost and reopened\n",
+    (void)fprintf(file, "connections %11s asked %13s reached %7s lost, %s reopened\n",
                   count_text(a, result->plan->connections), count_text(b, tally->reached),
-                  count_text(c, tally->lost));
+                  count_text(c, tally->lost), count_text(d, tally->reconnects));
     (void)fprintf(file, "recipients  %11s accepted %10s rejected\n",
                   count_text(a, tally->recipients_accepted),
                   count_text(b, tally->recipients_rejected));

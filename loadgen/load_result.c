@@ -49,6 +49,7 @@ static void judge(struct load_result *result)
         .with_outcome = tally->outcomes[LOAD_OUTCOME_ACCEPTED] + load_tally_failed(tally),
         .accepted = tally->outcomes[LOAD_OUTCOME_ACCEPTED],
         .acknowledged = sum_acknowledged(tally),
+        .measured_ns = result->measured_ns,
         .asked = result->plan->connections,
         .reached = tally->reached,
         .down_worst = load_progress_down_worst(result->progress),

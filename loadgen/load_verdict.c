@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BUSY_LIMIT     0.95  /* in a closed loop a busy generator is normal, but says so      */
-#define CLOCK_LIMIT_NS 200u  /* above, reading the clock has become a system call             */
+#define BUSY_LIMIT     0.95 /* in a closed loop a busy generator is normal, but says so      */
+#define CLOCK_LIMIT_NS 200u /* above, reading the clock has become a system call             */
+#define FAILED_PERCENT 1u   /* above, rate and latency are of a mixture */
+#define SHORTEST_NS    1000000000u
 #define DOWN_LIMIT     1000u /* one connection in so many may be down                        */
 
 __attribute__((format(printf, 3, 4))) static void
@@ -33,6 +35,23 @@ static void judge_counts(struct load_verdict *verdict, const struct load_verdict
             (unsigned long long)facts->accepted, (unsigned long long)facts->acknowledged);
 }
 
+static void judge_outcomes(struct load_verdict *verdict, const struct load_verdict_facts *facts)
+{
+    char measured[UNITS_TEXT_MAX];
+    uint64_t failed =
+        facts->with_outcome > facts->accepted ? facts->with_outcome - facts->accepted : 0;
+
+    if (facts->started > 0 && facts->accepted == 0)
+        add(verdict, LOAD_VERDICT_INVALID, "no message was accepted: see the replies and errors");
+    else if (failed * 100 > facts->with_outcome * FAILED_PERCENT)
+        add(verdict, LOAD_VERDICT_SUSPECT,
+            "%.1f %% of the messages failed: the rate is that of a mixture",
+            100.0 * (double)failed / (double)facts->with_outcome);
+    if (facts->measured_ns < SHORTEST_NS)
+        add(verdict, LOAD_VERDICT_SUSPECT, "measured for %s only: a rate wants a second at least",
+            units_format_duration(measured, facts->measured_ns));
+}
+
 static void judge_population(struct load_verdict *verdict, const struct load_verdict_facts *facts)
 {
     if (facts->gave_up != 0)
@@ -53,8 +72,8 @@ static void judge_generator(struct load_verdict *verdict, const struct load_verd
 
     if (facts->busy_max_ratio > BUSY_LIMIT)
         add(verdict, LOAD_VERDICT_SUSPECT,
-            "generator-bound: the server can do at least this; latencies include our own queueing "
-            "(reap delay p99 %s)",
+            "generator-bound%s; latencies include our own queueing (reap delay p99 %s)",
+            facts->accepted == facts->with_outcome ? ": the server can do at least this" : "",
             units_format_duration(reap, facts->reap_p99_ns));
     if (facts->clock_cost_ns > CLOCK_LIMIT_NS)
         add(verdict, LOAD_VERDICT_SUSPECT,
@@ -66,6 +85,7 @@ struct load_verdict load_verdict_make(const struct load_verdict_facts *facts)
 {
     struct load_verdict verdict = {.status = LOAD_VERDICT_VALID};
     judge_counts(&verdict, facts);
+    judge_outcomes(&verdict, facts);
     judge_population(&verdict, facts);
     judge_generator(&verdict, facts);
     return verdict;

@@ -20,9 +20,10 @@ struct load_verdict_facts {
     uint64_t with_outcome; /* of them: the sum of all outcomes                     */
     uint64_t accepted;
     uint64_t acknowledged; /* 2xx replies to a final dot, counted where they arrive */
-    uint64_t asked;        /* connections                                          */
-    uint64_t reached;      /* of them: ready at least once                         */
-    uint64_t down_worst;   /* most connections down in two looks, a second apart, running */
+    uint64_t measured_ns;
+    uint64_t asked;      /* connections                                          */
+    uint64_t reached;    /* of them: ready at least once                         */
+    uint64_t down_worst; /* most connections down in two looks, a second apart, running */
     uint64_t clock_cost_ns;
     const char *clock_source; /* of the kernel; for the reason                        */
     uint64_t reap_p99_ns;

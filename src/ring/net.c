@@ -92,6 +92,12 @@ uint32_t net_resolve(const char *text, uint16_t default_port, int family,
                      struct net_address *addresses, uint32_t capacity, char *error)
 {
     struct endpoint endpoint = {{0}, {0}};
+    if (strncmp(text, "inet:", 5) == 0) text += 5; /* as smtp-sink and smtp-source write it */
+    if (strncmp(text, "unix:", 5) == 0) {
+        (void)snprintf(error, NET_ERROR_MAX, "'%s': unix sockets are not there yet: try HOST:PORT",
+                       text);
+        return 0;
+    }
     if (text[0] == '\0' || !split(text, &endpoint)) {
         (void)snprintf(error, NET_ERROR_MAX,
                        "'%s' is no address: try HOST:PORT, [V6]:PORT or :PORT", text);

@@ -200,7 +200,7 @@ static void print_addresses(const struct config *config)
         is_loopback &= net_is_loopback(&config->listens[i].address);
         (void)fprintf(stderr, " %s", net_format(text, &config->listens[i].address));
     }
-    (void)fprintf(stderr, "%s\n", is_loopback ? " (use :2525 for all interfaces)" : "");
+    (void)fprintf(stderr, "%s\n", is_loopback ? " (use :PORT for all interfaces)" : "");
 }
 
 static void print_banner(const struct server *server)

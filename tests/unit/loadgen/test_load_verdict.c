@@ -15,6 +15,7 @@ static const struct load_verdict_facts good = {
     .with_outcome = 1000,
     .accepted = 990,
     .acknowledged = 990,
+    .measured_ns = 1000000000,
     .asked = 2000,
     .reached = 2000,
     .down_worst = 2,
@@ -41,7 +42,20 @@ static void test_each_reason(void **state)
 
     check(good, LOAD_VERDICT_VALID, NULL);
     facts = good;
+    facts.accepted = 989;
+    facts.acknowledged = 989;
+    check(facts, LOAD_VERDICT_SUSPECT, "1.1 % of the messages failed");
+    facts.accepted = 0;
+    facts.acknowledged = 0;
+    check(facts, LOAD_VERDICT_INVALID, "no message was accepted");
+    facts = good;
+    facts.measured_ns = 999000000;
+    check(facts, LOAD_VERDICT_SUSPECT, "measured for 999ms only");
+    facts = good;
     facts.busy_max_ratio = 0.951;
+    check(facts, LOAD_VERDICT_SUSPECT, "generator-bound; latencies");
+    facts.accepted = 1000;
+    facts.acknowledged = 1000;
     check(facts, LOAD_VERDICT_SUSPECT, "generator-bound: the server can do at least this");
     check(facts, LOAD_VERDICT_SUSPECT, "reap delay p99 1.2ms");
     facts = good;

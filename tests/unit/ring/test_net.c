@@ -19,6 +19,7 @@ static void addresses_are_read(void **state)
 {
     static const struct good goods[] = {
         {"127.0.0.1:2525", 0, AF_UNSPEC, "127.0.0.1:2525"},
+        {"inet:127.0.0.1:2525", 0, AF_UNSPEC, "127.0.0.1:2525"},
         {"127.0.0.1", 25, AF_UNSPEC, "127.0.0.1:25"},
         {"[::1]:2525", 0, AF_UNSPEC, "[::1]:2525"},
         {"[::1]", 25, AF_UNSPEC, "[::1]:25"},
@@ -41,9 +42,9 @@ static void addresses_are_read(void **state)
 
 static void nonsense_gets_a_sentence(void **state)
 {
-    static const char *const bads[] = {"",      "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:smtp",
-                                       "[::1",  "[::1]2525",   "127.0.0.1:-1",    "256.1.1.1:25",
-                                       "a b:25"};
+    static const char *const bads[] = {
+        "",          "127.0.0.1:0",  "127.0.0.1:65536", "127.0.0.1:smtp", "[::1",
+        "[::1]2525", "127.0.0.1:-1", "256.1.1.1:25",    "a b:25",         "unix:/tmp/socket"};
     (void)state;
     for (unsigned i = 0; i < sizeof bads / sizeof bads[0]; i++) {
         struct net_address found[4];
