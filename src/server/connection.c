@@ -278,7 +278,7 @@ static enum close_reason hang_up_reason(const struct smtp_session *session)
     case SMTP_HANG_UP_WRONG_PROTOCOL:
         return CLOSE_WRONG_PROTOCOL;
     }
-    CHECK(!"a reason that does not exist");
+    CHECK(false); /* a reason that does not exist */
     return CLOSE_QUIT;
 }
 
@@ -414,7 +414,7 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
     case STOP_ENDED:
         return CONNECTION_TOOK_ALL;
     }
-    CHECK(!"a stop that does not exist");
+    CHECK(false); /* a stop that does not exist */
     return CONNECTION_TOOK_ALL;
 }
 

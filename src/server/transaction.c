@@ -163,7 +163,7 @@ enum transaction_outcome transaction_go_on(struct transaction_store *store,
     case TRANSACTION_WAITS_TO_COMMIT:
         return transaction_commit(store, transaction, verdict);
     }
-    CHECK(!"a wait that does not exist");
+    CHECK(false); /* a wait that does not exist */
     return TRANSACTION_TAKEN;
 }
 

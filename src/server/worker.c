@@ -444,7 +444,7 @@ static void dispatch(struct worker *worker, struct ring_completion *completion)
     case RING_OP_NONE:
     case RING_OP_CONNECT:
     case RING_OP_COUNT:
-        CHECK(!"an operation that no worker submits");
+        CHECK(false); /* an operation that no worker submits */
     }
 }
 
