@@ -37,7 +37,7 @@ struct server {
 
 /* ---- before anything is opened ---- */
 
-/* Signals are taken by main in server_wait() alone; threads inherit the mask. */
+/* Signals are taken by main in wait_for_end() alone; threads inherit the mask. */
 static sigset_t block_signals(void)
 {
     sigset_t signals;
@@ -297,7 +297,6 @@ static bool wait_for_end(struct server *server, const sigset_t *signals)
         bool is_draining = atomic_load(&server->environment.is_draining);
         struct timespec pause = {.tv_sec = is_draining ? 0 : 1,
                                  .tv_nsec = is_draining ? 5000000 : 0};
-        if (!is_draining && server->config->has_counters_line) pause.tv_nsec = 0;
         int number = sigtimedwait(signals, NULL, &pause);
         if (number == SIGUSR1) print_totals(server);
         if (number == SIGINT || number == SIGTERM) stop(server);

@@ -111,7 +111,6 @@ static int recycle_file(struct steward *steward, const struct spool_file *file,
     steward->desks[worker].next_number++;
     if (result < 0) return -ENOENT;
     steward->used_bytes += steward->segment_size;
-    atomic_fetch_add_explicit(&steward->recycled_count, 1, memory_order_relaxed);
     return 0;
 }
 

@@ -53,7 +53,6 @@ struct steward {
     pthread_t thread;
     _Atomic bool is_full; /* no segment will come until space returns */
     _Atomic bool must_stop;
-    _Atomic uint64_t recycled_count;
 };
 
 /* Opens and locks the spool. 0 or -errno, as spool_directory_open(). */

@@ -317,13 +317,19 @@ static void end_open_messages(struct worker *worker)
     steward_cleared(worker->environment->steward, worker->index);
 }
 
+static void return_sealed(struct worker *worker)
+{
+    struct spool_segment *segment = NULL;
+    while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
+        steward_return(worker->environment->steward, segment);
+}
+
 static void exchange_segments(struct worker *worker)
 {
     struct steward *steward = worker->environment->steward;
     if (steward == NULL) return;
     struct spool_segment *segment = NULL;
-    while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
-        steward_return(steward, segment);
+    return_sealed(worker);
     while (spool_writer_wants_segment(&worker->writer) &&
            (segment = steward_take(steward, worker->index)) != NULL)
         spool_writer_give(&worker->writer, segment);
@@ -342,13 +348,10 @@ static void return_segments(struct worker *worker)
 {
     struct steward *steward = worker->environment->steward;
     if (steward == NULL) return;
-    struct spool_segment *segment = NULL;
-    while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
-        steward_return(steward, segment);
+    return_sealed(worker);
     spool_writer_seal(&worker->writer, worker->shared.store.realtime_ns);
-    while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
-        steward_return(steward, segment);
-    segment = spool_writer_take_next(&worker->writer);
+    return_sealed(worker);
+    struct spool_segment *segment = spool_writer_take_next(&worker->writer);
     if (segment != NULL) spool_directory_withdraw(&steward->directory, segment);
 }
 

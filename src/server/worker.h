@@ -56,7 +56,7 @@ struct worker {
     _Atomic bool has_ended;
 };
 
-/* Bytes a worker may come to use at most, and what of it is resident from the start. */
+/* Bytes a worker may come to use at most. */
 uint64_t worker_memory(const struct config *config);
 
 /* Opens the eventfd, which the steward needs, and binds the addresses. 0 or -errno. */
