@@ -277,6 +277,12 @@ static enum close_reason hang_up_reason(const struct smtp_session *session)
         return CLOSE_TOO_MANY_BAD;
     case SMTP_HANG_UP_WRONG_PROTOCOL:
         return CLOSE_WRONG_PROTOCOL;
+    case SMTP_HANG_UP_LOST_SYNC:
+        return CLOSE_LOST_SYNC;
+    case SMTP_HANG_UP_TOO_MUCH:
+        return CLOSE_TOO_MUCH;
+    case SMTP_HANG_UP_EARLY_TALK:
+        return CLOSE_EARLY_TALK;
     }
     CHECK(false); /* a reason that does not exist */
     return CLOSE_QUIT;

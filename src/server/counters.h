@@ -18,6 +18,9 @@
     X(IDLE, true, "client was silent past the idle timeout")                                       \
     X(TOO_MANY_BAD, true, "client sent too many bad commands")                                     \
     X(WRONG_PROTOCOL, true, "client does not speak SMTP")                                          \
+    X(LOST_SYNC, true, "client sent a BDAT whose size can't be read")                              \
+    X(TOO_MUCH, true, "client sent content far past the size limit")                               \
+    X(EARLY_TALK, true, "client did not wait for a reply where it must")                           \
     X(HELD_TOO_MUCH, true, "client pipelined more than may be held while it reads no replies")     \
     X(SEND_FAILED, true, "a reply could not be sent")                                              \
     X(RECEIVE_FAILED, true, "receiving failed")                                                    \

@@ -17,13 +17,62 @@
 /* Room for the three replies that name the server. */
 #define SMTP_CONFIG_TEXT_SIZE (3 * SMTP_REPLY_MAX)
 
+/*
+ * What EHLO may offer: name, keyword. Each can be switched off, and then its command and its
+ * parameters are refused as unknown.
+ */
+#define SMTP_EXTENSIONS(X)                                                                         \
+    X(PIPELINING, "PIPELINING")                                                                    \
+    X(SIZE, "SIZE")                                                                                \
+    X(VRFY, "VRFY")                                                                                \
+    X(ETRN, "ETRN")                                                                                \
+    X(ENHANCEDSTATUSCODES, "ENHANCEDSTATUSCODES")                                                  \
+    X(8BITMIME, "8BITMIME")                                                                        \
+    X(DSN, "DSN")                                                                                  \
+    X(SMTPUTF8, "SMTPUTF8")                                                                        \
+    X(CHUNKING, "CHUNKING")                                                                        \
+    X(BINARYMIME, "BINARYMIME")                                                                    \
+    X(AUTH, "AUTH")                                                                                \
+    X(HELP, "HELP")
+
+enum smtp_extension {
+#define SMTP_EXTENSION_ENUM(name, keyword) SMTP_EXTENSION_##name,
+    SMTP_EXTENSIONS(SMTP_EXTENSION_ENUM)
+#undef SMTP_EXTENSION_ENUM
+        SMTP_EXTENSION_COUNT,
+};
+
+#define SMTP_OFFER(name)  (1u << SMTP_EXTENSION_##name)
+#define SMTP_OFFERS_EVERY ((1u << SMTP_EXTENSION_COUNT) - 1)
+
+/* What becomes of a CR or an LF that stands alone in DATA. Only CR LF . CR LF ever ends data. */
+enum smtp_bare_newline {
+    SMTP_BARE_KEEP,      /* stored as it came                              */
+    SMTP_BARE_REJECT,    /* 550 5.5.2 behind the end of data               */
+    SMTP_BARE_NORMALIZE, /* a lone LF is stored as CR LF, a lone CR stays  */
+};
+
+/* One who may log in. */
+struct smtp_credential {
+    struct bytes user;
+    struct bytes password;
+};
+
 struct smtp_config {
     /* Set by the caller. */
     struct bytes hostname;     /* in greeting, HELO and EHLO; 1 to SMTP_DOMAIN_MAX octets        */
     uint64_t size_limit;       /* octets of a message, offered by SIZE (RFC 1870); 0: none       */
     uint32_t recipients_max;   /* of one transaction; the next gets 452 (RFC 5321 4.5.3.1.10)    */
     uint32_t bad_commands_max; /* the next one gets 421; 0: SMTP_BAD_COMMANDS_MAX              */
-    bool is_strict;            /* refuse what the RFC lets a server tolerate                   */
+    uint32_t offers;           /* SMTP_OFFER() of every extension in use                       */
+    const struct smtp_credential *credentials; /* who may log in; NULL: anybody may            */
+    uint32_t credential_count;
+    enum smtp_bare_newline bare_newline;
+    bool is_strict;         /* refuse what the RFC lets a server tolerate                      */
+    bool has_strict_lines;  /* content with a line beyond SMTP_TEXT_LINE_MAX gets 554          */
+    bool is_lmtp;           /* RFC 2033: LHLO, a reply for each recipient                      */
+    bool is_auth_required;  /* 530 to MAIL before AUTH                                         */
+    bool is_out_of_service; /* RFC 5321 3.1: 554 instead of the greeting, 503 until QUIT       */
 
     /* Written by smtp_config_prepare(). */
     struct bytes greeting_reply;

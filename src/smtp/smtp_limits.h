@@ -3,8 +3,10 @@
 
 /* RFC 5321 4.5.3.1.4 (512) plus the allowances of every extension; RFC 3461 5.4 asks >= 1036. */
 #define SMTP_LINE_MAX 4096
+/* RFC 4954 4: AUTH's command and its responses, without the CR LF. */
+#define SMTP_AUTH_LINE_MAX 12288
 /* A whole line with its CR LF. */
-#define SMTP_STASH_SIZE 4160
+#define SMTP_STASH_SIZE 12352
 /* RFC 5321 4.5.3.1.5: a reply line with its CR LF. */
 #define SMTP_REPLY_LINE_MAX 512
 /* The longest reply, EHLO's, whole. */
@@ -20,5 +22,7 @@
 #define SMTP_PATH_MAX       256
 /* RFC 1870 3: size-value is 1*20DIGIT. */
 #define SMTP_SIZE_DIGITS_MAX 20
+/* RFC 5321 4.5.3.1.6: a line of content, without its CR LF. */
+#define SMTP_TEXT_LINE_MAX 998
 /* Octets of the name of a stored message in "queued as". */
 #define SMTP_ID_MAX 64

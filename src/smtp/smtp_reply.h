@@ -41,6 +41,8 @@ struct smtp_replies {
     X(SIZE_OVER_LIMIT, "552 5.3.4 Message size exceeds fixed limit")                               \
     X(MESSAGE_TOO_BIG, "552 5.3.4 Error: message file too big")                                    \
     X(LINE_TOO_LONG, "500 5.5.2 Error: line too long")                                             \
+    X(TOO_MUCH_CONTENT, "421 4.7.0 Error: message goes on past the size limit")                    \
+    X(TOO_SLOW, "421 4.4.2 Error: command or message takes too long")                              \
     /* order */                                                                                    \
     X(NEED_HELO, "503 5.5.1 Error: send HELO/EHLO first")                                          \
     X(NESTED_MAIL, "503 5.5.1 Error: nested MAIL command")                                         \
@@ -48,6 +50,7 @@ struct smtp_replies {
     X(NEED_RCPT, "503 5.5.1 Error: need RCPT command")                                             \
     X(NO_RECIPIENTS, "554 5.5.1 Error: no valid recipients")                                       \
     X(IN_TRANSACTION, "503 5.5.1 Error: MAIL transaction in progress")                             \
+    X(EARLY_TALK, "554 5.5.0 Error: SMTP protocol synchronization")                                \
     /* syntax */                                                                                   \
     X(UNKNOWN_COMMAND, "500 5.5.2 Error: command not recognized")                                  \
     X(BAD_SYNTAX, "500 5.5.2 Error: bad syntax")                                                   \

@@ -80,6 +80,7 @@ static void take_finished_line(struct smtp_turn *turn, uint64_t size)
 {
     struct smtp_session *session = turn->session;
     struct bytes line = bytes_take(turn->input, size);
+    session->command_count++;
     if (session->is_skipping_line || session->stash_size + size > SMTP_LINE_MAX) {
         session->is_skipping_line = false;
         smtp_turn_answer_bad(turn, SMTP_REPLY_LINE_TOO_LONG);
@@ -339,13 +340,26 @@ void smtp_session_dismiss(struct smtp_session *session, struct smtp_replies *rep
     session->stash_size = 0;
 }
 
+bool smtp_session_is_in_content(const struct smtp_session *session)
+{
+    return session->state == SMTP_IN_DATA || session->state == SMTP_IN_CHUNK;
+}
+
+bool smtp_session_is_at_rest(const struct smtp_session *session)
+{
+    return !smtp_session_is_in_content(session) && session->stash_size == 0 &&
+           !session->is_skipping_line;
+}
+
 bool smtp_session_has_transaction(const struct smtp_session *session)
 {
     switch ((enum smtp_state)session->state) {
     case SMTP_HAS_SENDER:
     case SMTP_HAS_RECIPIENT:
+    case SMTP_HAS_CHUNK:
     case SMTP_AWAIT_VERDICT:
         return true;
+    case SMTP_IN_CHUNK:
     case SMTP_IN_DATA:
         return !session->is_too_big || session->pending == SMTP_PENDING_OVERFLOW;
     case SMTP_CONNECTED:

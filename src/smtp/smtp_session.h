@@ -40,7 +40,14 @@ enum smtp_event {
     SMTP_HANG_UP,      /* the last reply is written: send it, then close; no step follows      */
 };
 
-enum smtp_hang_up { SMTP_HANG_UP_QUIT, SMTP_HANG_UP_TOO_MANY_BAD, SMTP_HANG_UP_WRONG_PROTOCOL };
+enum smtp_hang_up {
+    SMTP_HANG_UP_QUIT,
+    SMTP_HANG_UP_TOO_MANY_BAD,
+    SMTP_HANG_UP_WRONG_PROTOCOL,
+    SMTP_HANG_UP_LOST_SYNC,  /* a BDAT whose size can't be read: what follows is unknown        */
+    SMTP_HANG_UP_TOO_MUCH,   /* content went on and on past the size limit                      */
+    SMTP_HANG_UP_EARLY_TALK, /* strict: input where the client had to wait for a reply          */
+};
 
 /* Why the caller refuses a SENDER, RECIPIENT, DATA_BEGINS, or how a message fared. */
 enum smtp_verdict {
@@ -55,6 +62,8 @@ struct smtp_detail {
     struct bytes path;       /* without brackets and source route; empty for <>          */
     struct bytes parameters; /* as sent, checked: "SIZE=10 BODY=8BITMIME"                */
     struct bytes body;
+    struct bytes line; /* for a log: the command line that this step took, with its end, or empty */
+    bool is_line_secret; /* it may hold a password: not for a log */
 };
 
 enum smtp_state {
@@ -63,6 +72,8 @@ enum smtp_state {
     SMTP_HAS_SENDER,    /* MAIL taken, no recipient yet                      */
     SMTP_HAS_RECIPIENT, /* at least one RCPT taken; DATA may come            */
     SMTP_IN_DATA,       /* 354 sent; octets are message content              */
+    SMTP_IN_CHUNK,      /* BDAT taken: so many octets are message content    */
+    SMTP_HAS_CHUNK,     /* a chunk was answered; BDAT, RSET or QUIT may come */
     SMTP_AWAIT_VERDICT, /* message complete; the store has not yet answered  */
     SMTP_CLOSED,        /* last reply written; nothing more is taken         */
 };
@@ -73,6 +84,7 @@ struct smtp_session {
     uint64_t message_size;  /* octets of content so far (RFC 1870 5: without stuffing) */
     uint64_t declared_size; /* SIZE= of MAIL, or 0 */
     uint32_t recipient_count;
+    uint32_t command_count;   /* lines taken so far; wraps */
     uint16_t stash_size;      /* octets of a line in the stash */
     uint16_t bad_count;       /* commands refused as bad so far */
     uint8_t state;            /* enum smtp_state; written by enter() alone */
@@ -129,6 +141,12 @@ uint8_t *smtp_session_reclaim_stash(struct smtp_session *session);
  */
 void smtp_session_dismiss(struct smtp_session *session, struct smtp_replies *replies,
                           enum smtp_reply reply);
+
+/* Is it between commands: has it taken no part of a line, a chunk or content that goes on? */
+bool smtp_session_is_at_rest(const struct smtp_session *session);
+
+/* Is what comes next content of a message, kept or not? */
+bool smtp_session_is_in_content(const struct smtp_session *session);
 
 /* Does the caller hold an open transaction? If not, nothing would be lost by closing now. */
 bool smtp_session_has_transaction(const struct smtp_session *session);
