@@ -288,7 +288,15 @@ void session_trace_run(struct session_trace *trace, const struct trace_setup *se
         .size_limit = setup->size_limit,
         .recipients_max = setup->recipients_max > 0 ? setup->recipients_max : 1000,
         .bad_commands_max = setup->bad_commands_max,
+        .offers = SMTP_OFFERS_EVERY & ~setup->offers_not,
+        .credentials = setup->credentials,
+        .credential_count = setup->credential_count,
+        .bare_newline = setup->bare_newline,
         .is_strict = setup->is_strict,
+        .has_strict_lines = setup->has_strict_lines,
+        .is_lmtp = setup->is_lmtp,
+        .is_auth_required = setup->is_auth_required,
+        .is_out_of_service = setup->is_out_of_service,
     };
     struct random random;
     struct run run = {.setup = setup, .trace = trace};

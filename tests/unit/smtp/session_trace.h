@@ -32,7 +32,15 @@ struct trace_setup {
     uint64_t size_limit;
     uint32_t recipients_max;
     uint32_t bad_commands_max;
+    uint32_t offers_not; /* SMTP_OFFER() of what is switched off */
+    const struct smtp_credential *credentials;
+    uint32_t credential_count;
+    enum smtp_bare_newline bare_newline;
     bool is_strict;
+    bool has_strict_lines;
+    bool is_lmtp;
+    bool is_auth_required;
+    bool is_out_of_service;
     uint64_t refusals; /* bit n: the n-th SENDER, RECIPIENT or DATA_BEGINS is refused */
     enum smtp_verdict verdicts[TRACE_VERDICTS_MAX]; /* of the n-th message; then of all after it */
     uint32_t verdict_count;                         /* 0: all are stored                         */

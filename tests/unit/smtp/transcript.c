@@ -111,16 +111,48 @@ static void read_verdict(struct trace_setup *setup, struct bytes word)
             setup->verdicts[setup->verdict_count++] = (enum smtp_verdict)i;
 }
 
+static enum smtp_bare_newline read_bare_newline(struct bytes word)
+{
+    if (bytes_equal(word, BYTES("keep"))) return SMTP_BARE_KEEP;
+    if (bytes_equal(word, BYTES("reject"))) return SMTP_BARE_REJECT;
+    CHECK(bytes_equal(word, BYTES("normalize")));
+    return SMTP_BARE_NORMALIZE;
+}
+
+/* The bit of an EHLO keyword. */
+static uint32_t offer_named(struct bytes keyword)
+{
+#define SMTP_EXTENSION_BIT(name, text)                                                             \
+    if (bytes_equal(keyword, BYTES(text))) return SMTP_OFFER(name);
+    SMTP_EXTENSIONS(SMTP_EXTENSION_BIT)
+#undef SMTP_EXTENSION_BIT
+    refuse("unknown extension");
+}
+
 static void read_option(struct trace_setup *setup, struct bytes text)
 {
     uint64_t number = 0;
     struct bytes name = bytes_take(&text, bytes_find(text, ' '));
-    if (text.size > 0) {
-        bytes_take(&text, 1);
-        CHECK(bytes_to_number(text, &number));
+    if (text.size > 0) bytes_take(&text, 1);
+    if (bytes_equal(name, BYTES("bare_newline"))) {
+        setup->bare_newline = read_bare_newline(text);
+        return;
     }
+    if (bytes_equal(name, BYTES("not"))) {
+        setup->offers_not |= offer_named(text);
+        return;
+    }
+    if (text.size > 0) CHECK(bytes_to_number(text, &number));
     if (bytes_equal(name, BYTES("strict")))
         setup->is_strict = true;
+    else if (bytes_equal(name, BYTES("strict_lines")))
+        setup->has_strict_lines = true;
+    else if (bytes_equal(name, BYTES("lmtp")))
+        setup->is_lmtp = true;
+    else if (bytes_equal(name, BYTES("auth_required")))
+        setup->is_auth_required = true;
+    else if (bytes_equal(name, BYTES("out_of_service")))
+        setup->is_out_of_service = true;
     else if (bytes_equal(name, BYTES("size_limit")))
         setup->size_limit = number;
     else if (bytes_equal(name, BYTES("recipients_max")))
