@@ -365,6 +365,13 @@ static void note_keyword(struct load_session *session, struct bytes text)
     if (bytes_equal_ignoring_case(word, BYTES("PIPELINING"))) session->offers_pipelining = true;
 }
 
+/* A reply to a command that has not left: where the server stands is anybody's guess. */
+static bool is_too_early(const struct load_session *session)
+{
+    if (session->state == LOAD_AWAIT_DOT || session->state == LOAD_AWAIT_QUIT) return false;
+    return session->wants != LOAD_WANTS_NOTHING;
+}
+
 enum load_session_event load_session_reply(struct load_session *session,
                                            const struct load_script *script,
                                            const struct load_reply_line *line, bool is_last)
@@ -373,6 +380,7 @@ enum load_session_event load_session_reply(struct load_session *session,
     if (!is_last) return LOAD_EVENT_NONE;
     if (line->code == 421 && session->state != LOAD_AWAIT_QUIT)
         return take_closing(session, line->code);
+    if (is_too_early(session)) return protocol(session);
     return take_last_line(session, script, line->code);
 }
 

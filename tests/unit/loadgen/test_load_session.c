@@ -454,6 +454,8 @@ static void test_replies_out_of_place(void **state)
     static const char *const rows[][12] = {
         {"S: 354 go", "=: protocol", NULL},
         {"S: 250 Ok", "=: protocol", NULL},
+        {"S: 220 mx", "S: 250 before EHLO was sent", "=: protocol", NULL},
+        {GREETING, ">: begin", "S: 250 before the group was sent", "=: protocol", NULL},
         {"S: 220 mx", "C: EHLO client.test|", "S: 354 go", "=: protocol", NULL},
         {GREETING, "S: 250 unasked", "=: protocol", NULL},
         {GREETING, ">: begin", "G: 1", "S: 354 go", "=: protocol", NULL},
