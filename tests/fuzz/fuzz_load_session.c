@@ -1,0 +1,156 @@
+/*
+ * Whatever a server replies, the client's dialogue stays in its bounds: it wants one thing at a
+ * time, writes no more than it said, judges each message once, and the cuts of the input do not
+ * show.
+ *
+ * The first two octets choose the script and what the client does; the rest is what the server
+ * sends.
+ */
+#include "fuzz/fuzz.h"
+
+#include "loadgen/load_session.h"
+#include "unit/smtp/session_trace.h"
+
+#include <stdlib.h>
+
+#define CHOICES_SIZE 2
+
+struct run {
+    struct load_script script;
+    struct load_session session;
+    struct load_reply reply;
+    struct trace_text trace;
+    uint8_t *out;
+    uint64_t sequence; /* of the message in progress */
+    uint32_t begun;
+    uint32_t judged;
+    uint32_t messages_max; /* then QUIT */
+    uint32_t lines;
+    bool is_late; /* what is wanted leaves only behind the next line of a reply */
+};
+
+static void put_number(struct run *run, uint64_t number)
+{
+    uint8_t digits[20];
+    trace_text_put(&run->trace, bytes_make(digits, bytes_put_number(digits, number)));
+    trace_text_put(&run->trace, BYTES(" "));
+}
+
+static void put_octets(struct run *run, uint32_t size)
+{
+    CHECK(size > 2);
+    CHECK(size <= load_script_group_max(&run->script));
+    CHECK(run->out[size - 1] == '\n');
+    trace_text_put(&run->trace, bytes_make(run->out, size));
+}
+
+static void send_content(struct run *run)
+{
+    trace_text_put(&run->trace, BYTES("CONTENT\n"));
+    bool is_stream = run->session.mode == LOAD_PIPELINING_STREAM;
+    if (!is_stream || run->session.next_begun || run->begun >= run->messages_max) return;
+    run->begun++;
+    put_octets(run, load_session_put_next(&run->session, &run->script, run->begun, run->out));
+}
+
+static void send_wanted(struct run *run)
+{
+    struct load_session *session = &run->session;
+    if (session->state == LOAD_IDLE && run->begun < run->messages_max) {
+        run->begun++;
+        run->sequence = run->begun;
+        load_session_begin(session, &run->script);
+    } else if (session->state == LOAD_IDLE) {
+        load_session_quit(session);
+    }
+    if (session->wants == LOAD_WANTS_NOTHING) return;
+    if (session->wants == LOAD_WANTS_CONTENT)
+        send_content(run);
+    else
+        put_octets(run, load_session_put(session, &run->script, run->sequence, run->out));
+    load_session_sent(session);
+    CHECK(session->wants == LOAD_WANTS_NOTHING);
+}
+
+/* Every event in which a message ends. */
+static bool is_judgement(enum load_session_event event)
+{
+    return event == LOAD_EVENT_ACCEPTED || event == LOAD_EVENT_TEMPFAIL ||
+           event == LOAD_EVENT_REJECT;
+}
+
+static void see_event(struct run *run, enum load_session_event event, uint32_t code)
+{
+    struct load_session *session = &run->session;
+    put_number(run, event);
+    put_number(run, session->state);
+    put_number(run, load_session_phase(session));
+    if (is_judgement(event)) run->judged++;
+    CHECK(run->judged <= run->begun);
+    if (event == LOAD_EVENT_ACCEPTED) CHECK(code >= 200 && code < 300);
+    if (event == LOAD_EVENT_ACCEPTED) CHECK(session->recipients_accepted > 0);
+    if (event == LOAD_EVENT_TEMPFAIL) CHECK(session->failure_code / 100 == 4);
+    if (event == LOAD_EVENT_REJECT) CHECK(session->failure_code / 100 == 5);
+    if (event == LOAD_EVENT_PROTOCOL) CHECK(session->state == LOAD_OVER);
+    if (code == 421) CHECK(session->state == LOAD_OVER);
+    if (load_session_is_blamed(session)) CHECK(load_session_has_message(session));
+    CHECK(session->recipients_answered <= run->script.recipients);
+    CHECK(session->recipients_accepted <= session->recipients_answered);
+}
+
+/* False once the session is over. */
+static bool take_chunk(struct run *run, struct bytes chunk)
+{
+    while (run->session.state != LOAD_OVER) {
+        struct load_reply_line line;
+        enum load_reply_event event = load_reply_step(&run->reply, &chunk, &line);
+        if (event == LOAD_REPLY_WRONG) return false;
+        if (event == LOAD_REPLY_WANTS_INPUT) return true;
+        run->lines++;
+        /* Nothing was asked for in IDLE: the caller has to see that line, too. */
+        bool is_last = event == LOAD_REPLY_DONE;
+        enum load_session_event told =
+            load_session_reply(&run->session, &run->script, &line, is_last);
+        see_event(run, told, is_last ? line.code : 0);
+        if (!run->is_late || run->lines % 2 == 0) send_wanted(run);
+    }
+    CHECK(run->session.wants == LOAD_WANTS_NOTHING);
+    return false;
+}
+
+static void run_session(struct run *run, const uint8_t *choices, struct bytes input,
+                        uint64_t chunk_max)
+{
+    *run = (struct run){.messages_max = choices[1] & 15u, .is_late = (choices[1] & 16) != 0};
+    enum load_pipelining pipelining = (enum load_pipelining)(choices[0] & 3);
+    uint32_t recipients = 1 + (choices[0] >> 2 & 3u);
+    load_script_open(&run->script, "load.test", "a@b.test", "user@sink.test", recipients,
+                     pipelining);
+    run->out = malloc(load_script_group_max(&run->script));
+    CHECK(run->out != NULL);
+    load_session_init(&run->session);
+    load_reply_init(&run->reply);
+    while (input.size > 0) {
+        uint64_t size = chunk_max == 0 || chunk_max > input.size ? input.size : chunk_max;
+        if (!take_chunk(run, bytes_take(&input, size))) break;
+    }
+    free(run->out);
+}
+
+/* NOLINTNEXTLINE(readability-identifier-naming) */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const uint64_t chunk_maxima[] = {1, 7, 64};
+    if (size < CHOICES_SIZE) return 0;
+    struct bytes input = bytes_make(data + CHOICES_SIZE, size - CHOICES_SIZE);
+    struct run whole;
+    run_session(&whole, data, input, 0);
+    for (size_t i = 0; i < sizeof(chunk_maxima) / sizeof(chunk_maxima[0]); i++) {
+        struct run cut;
+        run_session(&cut, data, input, chunk_maxima[i]);
+        CHECK(bytes_equal(trace_text_view(&cut.trace), trace_text_view(&whole.trace)));
+        trace_text_free(&cut.trace);
+    }
+    trace_text_free(&whole.trace);
+    return 0;
+}
