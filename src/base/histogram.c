@@ -5,6 +5,8 @@
  */
 #include "base/histogram.h"
 
+#include "base/base64.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
@@ -266,22 +268,11 @@ static uint64_t histogram_put_payload(uint8_t *out, const struct histogram *hist
 /* RFC 4648 4. Returns a text to be freed, or NULL. */
 static char *histogram_to_base64(const uint8_t *data, uint64_t size)
 {
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    char *text = malloc((size + 2) / 3 * 4 + 1);
-    char *end = text;
-
+    uint64_t text_size = base64_encoded_size(size);
+    char *text = malloc(text_size + 1);
     if (text == NULL) return NULL;
-    for (uint64_t i = 0; i < size; i += 3) {
-        uint32_t second = i + 1 < size ? data[i + 1] : 0;
-        uint32_t third = i + 2 < size ? data[i + 2] : 0;
-        uint32_t group = (uint32_t)data[i] << 16 | second << 8 | third;
-        *end++ = alphabet[group >> 18];
-        *end++ = alphabet[group >> 12 & 63];
-        *end++ = i + 1 < size ? alphabet[group >> 6 & 63] : '=';
-        *end++ = i + 2 < size ? alphabet[group & 63] : '=';
-    }
-    *end = 0;
+    base64_encode(bytes_make(data, size), text);
+    text[text_size] = '\0';
     return text;
 }
 

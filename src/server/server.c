@@ -128,6 +128,7 @@ static void prepare_smtp(struct server *server)
         .hostname = bytes_from_text(config->hostname),
         .size_limit = config->size_limit,
         .recipients_max = (uint32_t)config->max_recipients,
+        .offers = SMTP_OFFERS_EVERY,
     };
     smtp_config_prepare(&server->smtp, server->smtp_text);
 }

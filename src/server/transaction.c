@@ -48,7 +48,7 @@ enum smtp_verdict transaction_begin(struct transaction_store *store,
     if (spool_envelope_put(envelope, SPOOL_ITEM_PEER, peer) &&
         spool_envelope_put(envelope, SPOOL_ITEM_PROTOCOL,
                            session->is_extended ? BYTES("ESMTP") : BYTES("SMTP")) &&
-        spool_envelope_put(envelope, SPOOL_ITEM_HELO, session->helo) &&
+        spool_envelope_put(envelope, SPOOL_ITEM_HELO, smtp_session_helo(session)) &&
         spool_envelope_put(envelope, SPOOL_ITEM_SENDER, detail->path) &&
         put_parameters(transaction, SPOOL_ITEM_SENDER_PARAMETERS, detail->parameters))
         return SMTP_STORED;

@@ -20,22 +20,48 @@ static struct bytes put_named(struct smtp_replies *text, struct bytes code, stru
 }
 
 /* RFC 1870 3: SIZE 0 says that there is no fixed limit. */
+static void put_arguments(struct smtp_replies *text, const struct smtp_config *config,
+                          enum smtp_extension extension)
+{
+    if (extension == SMTP_EXTENSION_AUTH) smtp_replies_put_bytes(text, BYTES(" PLAIN LOGIN"));
+    if (extension != SMTP_EXTENSION_SIZE) return;
+    uint8_t digits[SMTP_SIZE_DIGITS_MAX];
+    uint64_t size = bytes_put_number(digits, config->size_limit);
+    smtp_replies_put_bytes(text, BYTES(" "));
+    smtp_replies_put_bytes(text, bytes_make(digits, size));
+}
+
+/* RFC 5321 4.1.1.1: the last line has a blank where the others have a hyphen. */
 static struct bytes put_ehlo(struct smtp_replies *text, const struct smtp_config *config)
 {
+    static const char *const keywords[] = {
+#define SMTP_EXTENSION_KEYWORD(name, keyword) [SMTP_EXTENSION_##name] = (keyword),
+        SMTP_EXTENSIONS(SMTP_EXTENSION_KEYWORD)
+#undef SMTP_EXTENSION_KEYWORD
+    };
     uint32_t start = text->size;
-    uint8_t digits[SMTP_SIZE_DIGITS_MAX];
+    uint32_t last_line = start;
     smtp_replies_put_bytes(text, BYTES("250-"));
     smtp_replies_put_bytes(text, config->hostname);
-    smtp_replies_put_bytes(text, BYTES("\r\n250-PIPELINING\r\n250-SIZE "));
-    smtp_replies_put_bytes(text, bytes_make(digits, bytes_put_number(digits, config->size_limit)));
-    smtp_replies_put_bytes(text, BYTES("\r\n"
-                                       "250-VRFY\r\n"
-                                       "250-ETRN\r\n"
-                                       "250-ENHANCEDSTATUSCODES\r\n"
-                                       "250-8BITMIME\r\n"
-                                       "250-DSN\r\n"
-                                       "250 HELP\r\n"));
+    for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++) {
+        if ((config->offers & 1u << i) == 0) continue;
+        smtp_replies_put_bytes(text, BYTES("\r\n"));
+        last_line = text->size;
+        smtp_replies_put_bytes(text, BYTES("250-"));
+        smtp_replies_put_bytes(text, bytes_from_text(keywords[i]));
+        put_arguments(text, config, (enum smtp_extension)i);
+    }
+    text->data[last_line + SMTP_REPLY_CODE_SIZE - 1] = ' ';
+    smtp_replies_put_bytes(text, BYTES("\r\n"));
     return take_reply(text, start);
+}
+
+static struct bytes put_greeting(struct smtp_replies *text, const struct smtp_config *config)
+{
+    if (config->is_out_of_service) /* RFC 5321 3.1 */
+        return put_named(text, BYTES("554 "), config->hostname, BYTES(" No SMTP service here\r\n"));
+    return put_named(text, BYTES("220 "), config->hostname,
+                     config->is_lmtp ? BYTES(" LMTP ringsink\r\n") : BYTES(" ESMTP ringsink\r\n"));
 }
 
 void smtp_config_prepare(struct smtp_config *config, uint8_t *text)
@@ -44,11 +70,15 @@ void smtp_config_prepare(struct smtp_config *config, uint8_t *text)
     CHECK(config->hostname.size <= SMTP_DOMAIN_MAX);
     CHECK(config->recipients_max > 0);
     CHECK(config->bad_commands_max < UINT16_MAX);
+    CHECK((config->offers & ~SMTP_OFFERS_EVERY) == 0);
     if (config->bad_commands_max == 0) config->bad_commands_max = SMTP_BAD_COMMANDS_MAX;
+    /* RFC 3030 3: BINARYMIME needs CHUNKING. */
+    if ((config->offers & SMTP_OFFER(CHUNKING)) == 0) config->offers &= ~SMTP_OFFER(BINARYMIME);
+    config->is_enhanced = (config->offers & SMTP_OFFER(ENHANCEDSTATUSCODES)) != 0;
+    config->is_inspecting = config->bare_newline != SMTP_BARE_KEEP || config->has_strict_lines;
 
     struct smtp_replies written = {.data = text, .capacity = SMTP_CONFIG_TEXT_SIZE};
-    config->greeting_reply =
-        put_named(&written, BYTES("220 "), config->hostname, BYTES(" ESMTP ringsink\r\n"));
+    config->greeting_reply = put_greeting(&written, config);
     config->helo_reply = put_named(&written, BYTES("250 "), config->hostname, BYTES("\r\n"));
     config->ehlo_reply = put_ehlo(&written, config);
 }

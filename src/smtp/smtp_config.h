@@ -75,6 +75,8 @@ struct smtp_config {
     bool is_out_of_service; /* RFC 5321 3.1: 554 instead of the greeting, 503 until QUIT       */
 
     /* Written by smtp_config_prepare(). */
+    bool is_enhanced;   /* replies carry enhanced codes (RFC 2034)           */
+    bool is_inspecting; /* the line ends of content are to be looked at      */
     struct bytes greeting_reply;
     struct bytes helo_reply;
     struct bytes ehlo_reply;

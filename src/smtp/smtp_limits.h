@@ -22,7 +22,9 @@
 #define SMTP_PATH_MAX       256
 /* RFC 1870 3: size-value is 1*20DIGIT. */
 #define SMTP_SIZE_DIGITS_MAX 20
+/* Octets of unwanted content that are read before the client is cut off. */
+#define SMTP_DRAIN_MAX (1ull << 30)
 /* RFC 5321 4.5.3.1.6: a line of content, without its CR LF. */
 #define SMTP_TEXT_LINE_MAX 998
 /* Octets of the name of a stored message in "queued as". */
-#define SMTP_ID_MAX 64
+#define SMTP_ID_MAX 48

@@ -1,6 +1,7 @@
 #include "smtp/smtp_parameter.h"
 
 #include "smtp/smtp_command.h"
+#include "smtp/smtp_config.h"
 #include "smtp/smtp_limits.h"
 
 static bool is_hex(uint8_t octet)
@@ -24,38 +25,51 @@ static bool is_xtext(struct bytes text)
 }
 
 /* RFC 1870 3: 1*20DIGIT. Twenty digits may pass 2^64: well formed, and past any limit. */
-static enum smtp_reply check_size(struct bytes value)
+static enum smtp_reply check_size(struct bytes value, struct smtp_parameters *parameters)
 {
     if (value.size == 0 || value.size > SMTP_SIZE_DIGITS_MAX) return SMTP_REPLY_BAD_SIZE;
     for (uint64_t i = 0; i < value.size; i++)
         if (value.data[i] < '0' || value.data[i] > '9') return SMTP_REPLY_BAD_SIZE;
+    if (!bytes_to_number(value, &parameters->size)) parameters->size = UINT64_MAX;
     return SMTP_REPLY_OK;
 }
 
-static uint64_t read_size(struct bytes value)
-{
-    uint64_t size;
-    return bytes_to_number(value, &size) ? size : UINT64_MAX;
-}
-
-/* RFC 6152; BINARYMIME (RFC 3030 3) is a known value, but not offered here. */
-static enum smtp_reply check_body(struct bytes value)
+/* RFC 6152 3, 3030 3. */
+static enum smtp_reply check_body(struct bytes value, struct smtp_parameters *parameters)
 {
     if (bytes_equal_ignoring_case(value, BYTES("7BIT"))) return SMTP_REPLY_OK;
     if (bytes_equal_ignoring_case(value, BYTES("8BITMIME"))) return SMTP_REPLY_OK;
-    bool is_binary = bytes_equal_ignoring_case(value, BYTES("BINARYMIME"));
-    return is_binary ? SMTP_REPLY_UNKNOWN_PARAMETER : SMTP_REPLY_BAD_BODY;
+    parameters->is_binary = bytes_equal_ignoring_case(value, BYTES("BINARYMIME"));
+    return parameters->is_binary ? SMTP_REPLY_OK : SMTP_REPLY_BAD_BODY;
 }
 
-static enum smtp_reply check_ret(struct bytes value)
+/* RFC 6531 3.4: no value; check_one() has seen to that. */
+static enum smtp_reply check_utf8(struct bytes value, struct smtp_parameters *parameters)
 {
+    (void)value;
+    parameters->is_utf8 = true;
+    return SMTP_REPLY_OK;
+}
+
+/* RFC 4954 5: the mailbox that submitted it as xtext, or "<>" where that is unknown. */
+static enum smtp_reply check_auth(struct bytes value, struct smtp_parameters *parameters)
+{
+    (void)parameters;
+    if (bytes_equal(value, BYTES("<>"))) return SMTP_REPLY_OK;
+    return is_xtext(value) ? SMTP_REPLY_OK : SMTP_REPLY_BAD_AUTH;
+}
+
+static enum smtp_reply check_ret(struct bytes value, struct smtp_parameters *parameters)
+{
+    (void)parameters;
     if (bytes_equal_ignoring_case(value, BYTES("FULL"))) return SMTP_REPLY_OK;
     if (bytes_equal_ignoring_case(value, BYTES("HDRS"))) return SMTP_REPLY_OK;
     return SMTP_REPLY_BAD_RET;
 }
 
-static enum smtp_reply check_envid(struct bytes value)
+static enum smtp_reply check_envid(struct bytes value, struct smtp_parameters *parameters)
 {
+    (void)parameters;
     return is_xtext(value) ? SMTP_REPLY_OK : SMTP_REPLY_BAD_ENVID;
 }
 
@@ -67,8 +81,9 @@ static bool is_notify_word(struct bytes word)
 }
 
 /* RFC 3461 4.1: NEVER alone, or a list of SUCCESS, FAILURE, DELAY. */
-static enum smtp_reply check_notify(struct bytes value)
+static enum smtp_reply check_notify(struct bytes value, struct smtp_parameters *parameters)
 {
+    (void)parameters;
     if (bytes_equal_ignoring_case(value, BYTES("NEVER"))) return SMTP_REPLY_OK;
     while (is_notify_word(bytes_take(&value, bytes_find(value, ',')))) {
         if (value.size == 0) return SMTP_REPLY_OK;
@@ -78,8 +93,9 @@ static enum smtp_reply check_notify(struct bytes value)
 }
 
 /* RFC 3461 4.2: addr-type ";" xtext. */
-static enum smtp_reply check_orcpt(struct bytes value)
+static enum smtp_reply check_orcpt(struct bytes value, struct smtp_parameters *parameters)
 {
+    (void)parameters;
     struct bytes type = bytes_take(&value, bytes_find(value, ';'));
     if (value.size == 0) return SMTP_REPLY_BAD_ORCPT;
     bytes_take(&value, 1);
@@ -91,28 +107,43 @@ struct parameter_row {
     const char *keyword;
     uint32_t keyword_size;
     enum smtp_parameter_command command;
-    enum smtp_reply (*check)(struct bytes value); /* of the value, empty if there is none */
+    uint32_t offers; /* one of these must be offered */
+    bool has_value;
+    enum smtp_reply (*check)(struct bytes value, struct smtp_parameters *parameters);
 };
 
 #define ROW(keyword) (keyword), sizeof(keyword) - 1
+#define OF_MAIL      SMTP_PARAMETER_OF_MAIL
+#define OF_RCPT      SMTP_PARAMETER_OF_RCPT
 
 static const struct parameter_row rows[] = {
-    {ROW("SIZE"), SMTP_PARAMETER_OF_MAIL, check_size},
-    {ROW("BODY"), SMTP_PARAMETER_OF_MAIL, check_body},
-    {ROW("RET"), SMTP_PARAMETER_OF_MAIL, check_ret},
-    {ROW("ENVID"), SMTP_PARAMETER_OF_MAIL, check_envid},
-    {ROW("NOTIFY"), SMTP_PARAMETER_OF_RCPT, check_notify},
-    {ROW("ORCPT"), SMTP_PARAMETER_OF_RCPT, check_orcpt},
+    {ROW("SIZE"), OF_MAIL, SMTP_OFFER(SIZE), true, check_size},
+    {ROW("BODY"), OF_MAIL, SMTP_OFFER(8BITMIME) | SMTP_OFFER(BINARYMIME), true, check_body},
+    {ROW("SMTPUTF8"), OF_MAIL, SMTP_OFFER(SMTPUTF8), false, check_utf8},
+    {ROW("AUTH"), OF_MAIL, SMTP_OFFER(AUTH), true, check_auth},
+    {ROW("RET"), OF_MAIL, SMTP_OFFER(DSN), true, check_ret},
+    {ROW("ENVID"), OF_MAIL, SMTP_OFFER(DSN), true, check_envid},
+    {ROW("NOTIFY"), OF_RCPT, SMTP_OFFER(DSN), true, check_notify},
+    {ROW("ORCPT"), OF_RCPT, SMTP_OFFER(DSN), true, check_orcpt},
 };
 
 #define ROW_COUNT (sizeof(rows) / sizeof(rows[0]))
 #define ROW_NONE  ROW_COUNT
 
-static uint64_t find_row(struct bytes keyword, enum smtp_parameter_command command)
+/* What is asked of every parameter of one command. */
+struct question {
+    enum smtp_parameter_command command;
+    uint32_t offers;
+    uint32_t seen; /* bit n: row n was there */
+};
+
+static uint64_t find_row(struct bytes keyword, const struct question *question)
 {
     for (uint64_t i = 0; i < ROW_COUNT; i++) {
         struct bytes name = bytes_make(rows[i].keyword, rows[i].keyword_size);
-        if (rows[i].command == command && bytes_equal_ignoring_case(keyword, name)) return i;
+        if (rows[i].command != question->command || (rows[i].offers & question->offers) == 0)
+            continue;
+        if (bytes_equal_ignoring_case(keyword, name)) return i;
     }
     return ROW_NONE;
 }
@@ -129,34 +160,40 @@ static bool is_keyword(struct bytes text)
     return text.size > 0;
 }
 
-static enum smtp_reply check_one(struct bytes text, enum smtp_parameter_command command,
-                                 uint32_t *seen, struct smtp_parameters *parameters)
+static enum smtp_reply check_one(struct bytes text, struct question *question,
+                                 struct smtp_parameters *parameters)
 {
     struct bytes keyword = bytes_take(&text, bytes_find(text, '='));
     if (!is_keyword(keyword)) return SMTP_REPLY_BAD_PARAMETER;
-    uint64_t row = find_row(keyword, command);
+    uint64_t row = find_row(keyword, question);
     if (row == ROW_NONE) return SMTP_REPLY_UNKNOWN_PARAMETER;
-    if ((*seen & 1u << row) != 0) return SMTP_REPLY_BAD_PARAMETER;
-    *seen |= 1u << row;
+    if ((question->seen & 1u << row) != 0) return SMTP_REPLY_BAD_PARAMETER;
+    question->seen |= 1u << row;
+    if (!rows[row].has_value && text.size > 0) return SMTP_REPLY_BAD_PARAMETER;
     if (text.size > 0) bytes_take(&text, 1);
-    enum smtp_reply reply = rows[row].check(text);
-    if (reply == SMTP_REPLY_OK && rows[row].check == check_size) parameters->size = read_size(text);
-    return reply;
+    return rows[row].check(text, parameters);
+}
+
+/* A value that is known, of an extension that is not offered. */
+static bool is_beyond(const struct smtp_parameters *parameters, uint32_t offers)
+{
+    return parameters->is_binary && (offers & SMTP_OFFER(BINARYMIME)) == 0;
 }
 
 enum smtp_reply smtp_parameter_check(struct bytes text, enum smtp_parameter_command command,
-                                     struct smtp_parameters *parameters)
+                                     uint32_t offers, struct smtp_parameters *parameters)
 {
-    uint32_t seen = 0;
-    parameters->size = 0;
+    struct question question = {.command = command, .offers = offers};
+    *parameters = (struct smtp_parameters){0};
     for (;;) {
         uint64_t size = 0;
         while (text.size > 0 && smtp_command_is_blank(text.data[0]))
             bytes_take(&text, 1);
-        if (text.size == 0) return SMTP_REPLY_OK;
+        if (text.size == 0) break;
         while (size < text.size && !smtp_command_is_blank(text.data[size]))
             size++;
-        enum smtp_reply reply = check_one(bytes_take(&text, size), command, &seen, parameters);
+        enum smtp_reply reply = check_one(bytes_take(&text, size), &question, parameters);
         if (reply != SMTP_REPLY_OK) return reply;
     }
+    return is_beyond(parameters, offers) ? SMTP_REPLY_UNKNOWN_PARAMETER : SMTP_REPLY_OK;
 }

@@ -39,13 +39,47 @@ static bool starts_with(struct bytes text, uint8_t octet)
     return text.size > 0 && text.data[0] == octet;
 }
 
-/* Takes the longest run of one class. */
+/* RFC 3629 4: octets of the character of more than one octet that `text` starts with, or 0. */
+static uint64_t utf8_size(const uint8_t *text, uint64_t left)
+{
+    static const struct {
+        uint8_t first_low, first_high, second_low, second_high, size;
+    } forms[] = {
+        {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3}, {0xE1, 0xEC, 0x80, 0xBF, 3},
+        {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3}, {0xF0, 0xF0, 0x90, 0xBF, 4},
+        {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
+    };
+    for (uint32_t i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
+        if (text[0] < forms[i].first_low || text[0] > forms[i].first_high) continue;
+        if (left < forms[i].size) return 0;
+        if (text[1] < forms[i].second_low || text[1] > forms[i].second_high) return 0;
+        for (uint8_t k = 2; k < forms[i].size; k++)
+            if ((text[k] & 0xC0) != 0x80) return 0;
+        return forms[i].size;
+    }
+    return 0;
+}
+
+/* Takes the longest run of one class. RFC 6531 3.3 adds UTF-8 to local parts and domains. */
 static struct bytes take_run(struct bytes *text, enum octet_class wanted)
 {
+    bool may_be_utf8 = wanted != CLASS_LITERAL;
     uint64_t size = 0;
-    while (size < text->size && octet_is(text->data[size], wanted))
-        size++;
+    uint64_t step = 1;
+    for (; size < text->size && step > 0; size += step) {
+        step = octet_is(text->data[size], wanted) ? 1 : 0;
+        if (text->data[size] >= 0x80 && may_be_utf8)
+            step = utf8_size(text->data + size, text->size - size);
+    }
     return bytes_take(text, size);
+}
+
+static bool is_ascii(struct bytes text)
+{
+    uint8_t every = 0;
+    for (uint64_t i = 0; i < text.size; i++)
+        every |= text.data[i];
+    return every < 0x80;
 }
 
 /* A dot first, last (unless allowed), or next to another? */
@@ -188,10 +222,10 @@ static bool take_bracketed(struct bytes *text, bool is_strict, struct bytes *pat
     return is_at_blank_or_end(*text);
 }
 
-/* Where the grammar stopped tells why. */
-static enum smtp_path_kind blame(struct bytes text)
+static enum smtp_path_kind kind_of(bool is_mailbox, struct bytes path)
 {
-    return text.size > 0 && text.data[0] >= 0x80 ? SMTP_PATH_NOT_ASCII : SMTP_PATH_MALFORMED;
+    if (!is_mailbox) return SMTP_PATH_MALFORMED;
+    return is_ascii(path) ? SMTP_PATH_MAILBOX : SMTP_PATH_UTF8;
 }
 
 enum smtp_path_kind smtp_path_take(struct bytes *text, bool is_strict, struct bytes *path)
@@ -202,14 +236,14 @@ enum smtp_path_kind smtp_path_take(struct bytes *text, bool is_strict, struct by
     if (text->size == 0) return SMTP_PATH_MISSING;
     if (!starts_with(*text, '<')) {
         if (is_strict) return SMTP_PATH_MALFORMED;
-        return take_bare(text, path) ? SMTP_PATH_MAILBOX : blame(*text);
+        return kind_of(take_bare(text, path), *path);
     }
     bytes_take(text, 1);
     if (starts_with(*text, '>')) {
         bytes_take(text, 1);
         return is_at_blank_or_end(*text) ? SMTP_PATH_NULL : SMTP_PATH_MALFORMED;
     }
-    return take_bracketed(text, is_strict, path) ? SMTP_PATH_MAILBOX : blame(*text);
+    return kind_of(take_bracketed(text, is_strict, path), *path);
 }
 
 bool smtp_path_is_domain(struct bytes text, bool is_strict)

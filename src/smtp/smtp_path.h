@@ -7,6 +7,7 @@
  *
  * Lenient, as clients are: blanks before the path, no brackets, no domain, an unquoted local part
  * of any printable octets that do not delimit something, underscores and a last dot in a domain.
+ * UTF-8 (RFC 3629) is part of the grammar (RFC 6531 3.3); whether it was agreed on is the caller's.
  */
 #pragma once
 
@@ -21,12 +22,13 @@ enum smtp_path_kind {
     SMTP_PATH_NULL,      /* <>                                                  */
     SMTP_PATH_MISSING,   /* nothing there                                       */
     SMTP_PATH_MALFORMED, /* something else                                      */
-    SMTP_PATH_NOT_ASCII, /* octets that only RFC 6531 (SMTPUTF8) would allow    */
+    SMTP_PATH_UTF8,      /* a mailbox that only RFC 6531 (SMTPUTF8) allows      */
 };
 
 /*
- * Takes a path off the front of `text`. When it is a mailbox, `path` is the mailbox without
- * brackets and source route, case and quotes as sent, and `text` goes on with a blank or is empty.
+ * Takes a path off the front of `text`. When it is a mailbox, UTF-8 or not, `path` is the mailbox
+ * without brackets and source route, case and quotes as sent, and `text` goes on with a blank or is
+ * empty.
  */
 enum smtp_path_kind smtp_path_take(struct bytes *text, bool is_strict, struct bytes *path);
 

@@ -21,9 +21,20 @@ bool smtp_replies_have_room(const struct smtp_replies *replies, uint32_t size)
     return replies->capacity - replies->size >= size;
 }
 
-void smtp_replies_put(struct smtp_replies *replies, enum smtp_reply reply)
+/* All enhanced codes here are of the form x.y.z. */
+static bool has_enhanced_code(struct bytes text)
 {
-    smtp_replies_put_bytes(replies, smtp_reply_text(reply));
+    return text.data[SMTP_REPLY_CODE_SIZE + 1] == '.';
+}
+
+void smtp_replies_put(struct smtp_replies *replies, enum smtp_reply reply, bool is_enhanced)
+{
+    struct bytes text = smtp_reply_text(reply);
+    if (!is_enhanced && has_enhanced_code(text)) {
+        smtp_replies_put_bytes(replies, bytes_take(&text, SMTP_REPLY_CODE_SIZE));
+        bytes_take(&text, SMTP_REPLY_ENHANCED_SIZE);
+    }
+    smtp_replies_put_bytes(replies, text);
 }
 
 void smtp_replies_put_bytes(struct smtp_replies *replies, struct bytes text)

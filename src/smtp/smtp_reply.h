@@ -27,6 +27,10 @@ struct smtp_replies {
     X(RECIPIENT_OK, "250 2.1.5 Ok")                                                                \
     X(GO_AHEAD, "354 End data with <CR><LF>.<CR><LF>")                                             \
     X(BYE, "221 2.0.0 Bye")                                                                        \
+    X(LOGGED_IN, "235 2.7.0 Authentication successful")                                            \
+    X(CHALLENGE, "334 ")                                                                           \
+    X(ASK_USER, "334 VXNlcm5hbWU6")                                                                \
+    X(ASK_PASSWORD, "334 UGFzc3dvcmQ6")                                                            \
     X(CANNOT_VERIFY, "252 2.0.0 Cannot VRFY user, but will accept message and keep it")            \
     X(HELP, "214 2.0.0 Every message is accepted and kept, none is relayed: see RFC 5321")         \
     /* the server's own troubles */                                                                \
@@ -41,6 +45,7 @@ struct smtp_replies {
     X(SIZE_OVER_LIMIT, "552 5.3.4 Message size exceeds fixed limit")                               \
     X(MESSAGE_TOO_BIG, "552 5.3.4 Error: message file too big")                                    \
     X(LINE_TOO_LONG, "500 5.5.2 Error: line too long")                                             \
+    X(AUTH_LINE_TOO_LONG, "500 5.5.6 Error: authentication exchange line is too long")             \
     X(TOO_MUCH_CONTENT, "421 4.7.0 Error: message goes on past the size limit")                    \
     X(TOO_SLOW, "421 4.4.2 Error: command or message takes too long")                              \
     /* order */                                                                                    \
@@ -50,6 +55,9 @@ struct smtp_replies {
     X(NEED_RCPT, "503 5.5.1 Error: need RCPT command")                                             \
     X(NO_RECIPIENTS, "554 5.5.1 Error: no valid recipients")                                       \
     X(IN_TRANSACTION, "503 5.5.1 Error: MAIL transaction in progress")                             \
+    X(IN_CHUNKS, "503 5.5.1 Error: BDAT in progress: only BDAT or RSET may come")                  \
+    X(NEED_BDAT, "503 5.5.1 Error: BODY=BINARYMIME needs BDAT")                                    \
+    X(OUT_OF_SERVICE, "503 5.5.1 Error: no SMTP service here")                                     \
     X(EARLY_TALK, "554 5.5.0 Error: SMTP protocol synchronization")                                \
     /* syntax */                                                                                   \
     X(UNKNOWN_COMMAND, "500 5.5.2 Error: command not recognized")                                  \
@@ -62,6 +70,9 @@ struct smtp_replies {
     X(SYNTAX_MAIL, "501 5.5.4 Syntax: MAIL FROM:<address>")                                        \
     X(SYNTAX_RCPT, "501 5.5.4 Syntax: RCPT TO:<address>")                                          \
     X(SYNTAX_DATA, "501 5.5.4 Syntax: DATA")                                                       \
+    X(SYNTAX_BDAT, "501 5.5.4 Syntax: BDAT count [LAST]")                                          \
+    X(SYNTAX_AUTH, "501 5.5.4 Syntax: AUTH mechanism")                                             \
+    X(SYNTAX_LHLO, "501 Syntax: LHLO hostname")                                                    \
     X(SYNTAX_RSET, "501 5.5.4 Syntax: RSET")                                                       \
     X(SYNTAX_VRFY, "501 5.5.4 Syntax: VRFY address")                                               \
     X(SYNTAX_ETRN, "501 5.5.4 Syntax: ETRN domain")                                                \
@@ -70,11 +81,22 @@ struct smtp_replies {
     X(BAD_RECIPIENT, "501 5.1.3 Bad recipient address syntax")                                     \
     X(NULL_RECIPIENT, "550 5.1.3 Error: null recipient address")                                   \
     X(NOT_ASCII, "553 5.6.7 Must declare SMTPUTF8 to permit unicode address")                      \
+    /* content */                                                                                  \
+    X(BARE_NEWLINE, "550 5.5.2 Error: bare <CR> or <LF> received")                                 \
+    X(TEXT_LINE_TOO_LONG, "554 5.6.0 Error: a line of the message is longer than 998 octets")      \
+    /* authentication */                                                                           \
+    X(NEED_AUTH, "530 5.7.0 Authentication required")                                              \
+    X(AUTH_FAILED, "535 5.7.8 Error: authentication failed")                                       \
+    X(AUTH_CANCELLED, "501 5.7.0 Authentication aborted")                                          \
+    X(AUTH_BAD_BASE64, "501 5.5.2 Error: not BASE64")                                              \
+    X(AUTH_UNKNOWN, "504 5.5.4 Unrecognized authentication type")                                  \
+    X(AUTH_TWICE, "503 5.5.1 Error: already authenticated")                                        \
     /* parameters */                                                                               \
     X(UNKNOWN_PARAMETER, "555 5.5.4 Unsupported option")                                           \
     X(BAD_PARAMETER, "501 5.5.4 Bad or repeated parameter")                                        \
     X(BAD_SIZE, "501 5.5.4 Bad message size syntax")                                               \
     X(BAD_BODY, "501 5.5.4 Bad BODY parameter syntax")                                             \
+    X(BAD_AUTH, "501 5.5.4 Bad AUTH parameter syntax")                                             \
     X(BAD_RET, "501 5.5.4 Bad RET parameter syntax")                                               \
     X(BAD_ENVID, "501 5.5.4 Bad ENVID parameter syntax")                                           \
     X(BAD_NOTIFY, "501 5.5.4 Error: Bad NOTIFY parameter syntax")                                  \
@@ -90,7 +112,12 @@ enum smtp_reply {
 /* The row with its CR LF; static memory. */
 struct bytes smtp_reply_text(enum smtp_reply reply);
 
+/* Octets of the code with its blank, and of the enhanced code with its blank (RFC 2034 4). */
+#define SMTP_REPLY_CODE_SIZE     4
+#define SMTP_REPLY_ENHANCED_SIZE 6
+
 /* Room left for at least `size` octets? */
 bool smtp_replies_have_room(const struct smtp_replies *replies, uint32_t size);
-void smtp_replies_put(struct smtp_replies *replies, enum smtp_reply reply);
+/* One row, with its enhanced code or without. */
+void smtp_replies_put(struct smtp_replies *replies, enum smtp_reply reply, bool is_enhanced);
 void smtp_replies_put_bytes(struct smtp_replies *replies, struct bytes text);

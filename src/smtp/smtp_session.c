@@ -1,49 +1,52 @@
 /*
  *   CONNECTED --HELO, EHLO--> IDLE --MAIL--> HAS_SENDER --RCPT--> HAS_RECIPIENT
- *                              ^                                        |
- *                              |                                      DATA
- *                              |                                        v
- *                              +--verdict-- AWAIT_VERDICT <--dot--   IN_DATA
+ *                             ^  ^                                 |         |
+ *                   IN_AUTH --+  |                               DATA      BDAT
+ *                                |                                 v         v
+ *                                +--verdict-- AWAIT_VERDICT <-- IN_DATA   IN_CHUNK <--> HAS_CHUNK
  *
  *   CONNECTED, IDLE            -> IDLE           [take_greeting in smtp_verb.c]
+ *   IDLE                       -> IN_AUTH        [ask in smtp_auth.c]
+ *   IN_AUTH                    -> IDLE           [smtp_auth_respond]
  *   IDLE                       -> HAS_SENDER     [take_mail]
  *   HAS_SENDER                 -> IDLE           [settle_sender, where refused]
  *   HAS_SENDER, HAS_RECIPIENT  -> HAS_RECIPIENT  [take_rcpt]
  *   HAS_RECIPIENT              -> HAS_SENDER     [settle_recipient, where the only one is refused]
- *   HAS_SENDER, HAS_RECIPIENT  -> IDLE           [smtp_turn_answer_dropping: RSET, HELO, QUIT...]
+ *   HAS_SENDER ... HAS_CHUNK   -> IDLE           [smtp_turn_answer_dropping: RSET, HELO, QUIT...]
  *   HAS_RECIPIENT              -> IN_DATA        [settle_data]
- *   IN_DATA                    -> AWAIT_VERDICT  [take_end]
- *   IN_DATA                    -> IDLE           [settle_too_big]
+ *   HAS_RECIPIENT              -> IN_CHUNK       [settle_chunk]
+ *   IN_CHUNK                   -> HAS_CHUNK      [end_chunk in smtp_content.c]
+ *   HAS_CHUNK                  -> IN_CHUNK       [take_bdat]
+ *   IN_DATA, IN_CHUNK          -> AWAIT_VERDICT  [end_complete]
+ *   IN_DATA, IN_CHUNK          -> IDLE           [end_refused]
  *   AWAIT_VERDICT              -> IDLE           [smtp_session_verdict]
  *   any                        -> CLOSED         [smtp_turn_hang_up, smtp_session_dismiss]
  *
+ * A refused chunk changes no state: is_swallowing says where its octets go.
  * A step first settles what an event left pending, then takes lines or content until it has an
  * event to return. Nothing is taken from the input before there is room for the reply it provokes.
  */
 #include "smtp/smtp_session.h"
 
+#include "smtp/smtp_auth.h"
+#include "smtp/smtp_content.h"
 #include "smtp/smtp_turn.h"
 #include "smtp/smtp_verb.h"
 
 #include <assert.h>
 
-static_assert(sizeof(struct smtp_session) <= 192, "an idle connection costs at most 512 bytes");
-static_assert(SMTP_STASH_SIZE >= SMTP_LINE_MAX, "a stash holds a whole line");
+static_assert(sizeof(struct smtp_session) <= 248, "an idle connection costs at most 512 bytes");
+static_assert(SMTP_STASH_SIZE >= SMTP_AUTH_LINE_MAX + 2, "a stash holds a whole line");
 
 static void session_check(const struct smtp_session *session)
 {
     CHECK(session->config != NULL);
     CHECK(session->stash != NULL || session->stash_size == 0);
-    CHECK(session->stash_size <= SMTP_LINE_MAX);
+    CHECK(session->stash_size <= SMTP_AUTH_LINE_MAX + 2);
     if (session->state == SMTP_HAS_SENDER) CHECK(session->recipient_count == 0);
     if (session->state == SMTP_HAS_RECIPIENT) CHECK(session->recipient_count > 0);
     if (session->state == SMTP_CLOSED) CHECK(session->pending == SMTP_PENDING_NOTHING);
-    if (session->is_too_big) CHECK(session->state == SMTP_IN_DATA);
-}
-
-static bool has_room(const struct smtp_turn *turn)
-{
-    return smtp_replies_have_room(turn->replies, SMTP_REPLY_MAX);
+    if (session->is_too_big) CHECK(smtp_session_is_in_content(session));
 }
 
 /* Views of a line taken from the stash are valid until the event's reply is written. */
@@ -60,19 +63,66 @@ static void stash_input(struct smtp_session *session, struct bytes *input)
     bytes_take(input, input->size);
 }
 
+/* Does the line that began in the stash and goes on in `rest` belong to an AUTH exchange? */
+static bool is_of_auth(const struct smtp_session *session, struct bytes rest)
+{
+    if (session->state == SMTP_IN_AUTH) return true;
+    if ((session->config->offers & SMTP_OFFER(AUTH)) == 0) return false;
+    for (uint64_t i = 0; i < 4; i++) {
+        if (i >= session->stash_size + rest.size) return false;
+        uint8_t octet =
+            i < session->stash_size ? session->stash[i] : rest.data[i - session->stash_size];
+        if ((octet | 0x20) != "auth"[i]) return false;
+    }
+    return true;
+}
+
+/* Is a line of the stash and `rest` longer than it may be? Only AUTH may pass SMTP_LINE_MAX. */
+static bool is_too_long(const struct smtp_session *session, struct bytes rest, uint64_t size)
+{
+    if (size <= SMTP_LINE_MAX) return false;
+    return size > SMTP_AUTH_LINE_MAX + 2 || !is_of_auth(session, rest);
+}
+
+static void skip_line(struct smtp_session *session, struct bytes rest)
+{
+    session->skipping = is_of_auth(session, rest) ? SMTP_SKIP_AUTH_LINE : SMTP_SKIP_LINE;
+    if (session->stash_size > 0) explicit_bzero(session->stash, session->stash_size);
+    session->stash_size = 0;
+}
+
+static void answer_skipped_line(struct smtp_turn *turn)
+{
+    enum smtp_skip skipped = turn->session->skipping;
+    turn->session->skipping = SMTP_SKIP_NOTHING;
+    if (skipped == SMTP_SKIP_AUTH_LINE)
+        smtp_auth_refuse_long(turn);
+    else
+        smtp_turn_answer_bad(turn, SMTP_REPLY_LINE_TOO_LONG);
+}
+
 /* No LF in the input: what will be too long with one is too long already. */
 static void take_unfinished_line(struct smtp_turn *turn)
 {
     struct smtp_session *session = turn->session;
-    if (session->is_skipping_line || session->stash_size + turn->input->size >= SMTP_LINE_MAX) {
-        session->is_skipping_line = true;
-        session->stash_size = 0;
+    if (session->skipping == SMTP_SKIP_NOTHING &&
+        is_too_long(session, *turn->input, session->stash_size + turn->input->size + 1))
+        skip_line(session, *turn->input);
+    if (session->skipping != SMTP_SKIP_NOTHING)
         bytes_take(turn->input, turn->input->size);
-    } else if (session->stash == NULL) {
+    else if (session->stash == NULL)
         smtp_turn_end(turn, SMTP_WANT_STASH);
-    } else {
+    else
         stash_input(session, turn->input);
-    }
+}
+
+/* A password must not stay in the stash. */
+static void take_whole_line(struct smtp_turn *turn, struct bytes line)
+{
+    turn->detail->line = line;
+    smtp_verb_take(turn, line);
+    if (turn->detail->is_line_secret && turn->session->stash_size > 0)
+        explicit_bzero(turn->session->stash, turn->session->stash_size);
 }
 
 /* The first `size` octets of the input end a line. */
@@ -81,14 +131,16 @@ static void take_finished_line(struct smtp_turn *turn, uint64_t size)
     struct smtp_session *session = turn->session;
     struct bytes line = bytes_take(turn->input, size);
     session->command_count++;
-    if (session->is_skipping_line || session->stash_size + size > SMTP_LINE_MAX) {
-        session->is_skipping_line = false;
-        smtp_turn_answer_bad(turn, SMTP_REPLY_LINE_TOO_LONG);
+    if (session->skipping == SMTP_SKIP_NOTHING &&
+        is_too_long(session, line, session->stash_size + size))
+        skip_line(session, line);
+    if (session->skipping != SMTP_SKIP_NOTHING) {
+        answer_skipped_line(turn);
     } else if (session->stash_size == 0) {
-        smtp_verb_take(turn, line);
+        take_whole_line(turn, line);
     } else {
         stash_input(session, &line);
-        smtp_verb_take(turn, bytes_make(session->stash, session->stash_size));
+        take_whole_line(turn, bytes_make(session->stash, session->stash_size));
     }
     release_stash(session);
 }
@@ -100,58 +152,10 @@ static void take_line(struct smtp_turn *turn)
         smtp_turn_end(turn, SMTP_WANT_INPUT);
     else if (end == turn->input->size)
         take_unfinished_line(turn);
-    else if (!has_room(turn))
+    else if (!smtp_turn_has_room(turn))
         smtp_turn_end(turn, SMTP_WANT_FLUSH);
     else
         take_finished_line(turn, end + 1);
-}
-
-static void take_end(struct smtp_turn *turn)
-{
-    if (turn->session->is_too_big) {
-        turn->session->pending = SMTP_PENDING_TOO_BIG;
-        return;
-    }
-    smtp_turn_enter(turn->session, SMTP_AWAIT_VERDICT);
-    smtp_turn_end(turn, SMTP_WANT_VERDICT);
-}
-
-/* Content that passes the limit: the part below it is told, so that cuts don't show (invariant 1).
- */
-static void take_overflow(struct smtp_turn *turn, struct bytes slice, uint64_t room)
-{
-    struct smtp_session *session = turn->session;
-    session->is_too_big = true;
-    if (room == 0) {
-        smtp_turn_end(turn, SMTP_ABANDONED);
-        return;
-    }
-    session->message_size += room;
-    session->pending = SMTP_PENDING_OVERFLOW;
-    turn->detail->body = bytes_take(&slice, room);
-    smtp_turn_end(turn, SMTP_BODY);
-}
-
-static void take_content(struct smtp_turn *turn)
-{
-    struct smtp_session *session = turn->session;
-    struct bytes slice = smtp_data_next(&session->data, turn->input);
-    if (slice.size == 0) {
-        if (session->data.state == SMTP_DATA_DONE)
-            take_end(turn);
-        else
-            smtp_turn_end(turn, SMTP_WANT_INPUT);
-        return;
-    }
-    if (session->is_too_big) return;
-    uint64_t room = smtp_turn_size_limit(session) - session->message_size;
-    if (slice.size > room) {
-        take_overflow(turn, slice, room);
-        return;
-    }
-    session->message_size += slice.size;
-    turn->detail->body = slice;
-    smtp_turn_end(turn, SMTP_BODY);
 }
 
 /* What a caller's refusal of a command becomes. */
@@ -169,6 +173,11 @@ static enum smtp_reply reply_to_refusal(enum smtp_verdict why, bool is_recipient
     }
     CHECK(why != SMTP_STORED);
     return SMTP_REPLY_STORE_FAILED;
+}
+
+static enum smtp_reply reply_to_verdict(enum smtp_verdict verdict)
+{
+    return verdict == SMTP_STORED ? SMTP_REPLY_OK : reply_to_refusal(verdict, false);
 }
 
 static void settle_sender(struct smtp_turn *turn)
@@ -202,17 +211,39 @@ static void settle_data(struct smtp_turn *turn)
         smtp_turn_put(turn, reply_to_refusal(session->refusal, false));
         return;
     }
-    session->message_size = 0;
-    smtp_data_init(&session->data);
+    smtp_content_begin(session);
     smtp_turn_enter(session, SMTP_IN_DATA);
     smtp_turn_put(turn, SMTP_REPLY_GO_AHEAD);
 }
 
-static void settle_too_big(struct smtp_turn *turn)
+static void settle_chunk(struct smtp_turn *turn)
 {
-    turn->session->is_too_big = false;
-    smtp_turn_enter(turn->session, SMTP_IDLE);
-    smtp_turn_put(turn, SMTP_REPLY_MESSAGE_TOO_BIG);
+    struct smtp_session *session = turn->session;
+    if (session->refusal != SMTP_STORED) {
+        smtp_content_refuse_chunk(session, reply_to_refusal(session->refusal, false));
+        return;
+    }
+    smtp_content_begin(session);
+    smtp_turn_enter(session, SMTP_IN_CHUNK);
+}
+
+static void put_queued(struct smtp_session *session, struct smtp_replies *replies, struct bytes id)
+{
+    smtp_replies_put_bytes(replies, session->config->is_enhanced ? BYTES("250 2.0.0 Ok: queued as ")
+                                                                 : BYTES("250 Ok: queued as "));
+    smtp_replies_put_bytes(replies, id);
+    smtp_replies_put_bytes(replies, BYTES("\r\n"));
+}
+
+/* One final reply; under LMTP there may be more (RFC 2033 4.2). */
+static void put_final(struct smtp_session *session, struct smtp_replies *replies)
+{
+    if (session->pending_reply == SMTP_REPLY_OK)
+        put_queued(session, replies, bytes_make(session->id, session->id_size));
+    else
+        smtp_replies_put(replies, session->pending_reply, session->config->is_enhanced);
+    session->replies_left--;
+    session->pending = session->replies_left > 0 ? SMTP_PENDING_FINAL : SMTP_PENDING_NOTHING;
 }
 
 static void settle(struct smtp_turn *turn, enum smtp_pending pending)
@@ -227,6 +258,9 @@ static void settle(struct smtp_turn *turn, enum smtp_pending pending)
     case SMTP_PENDING_DATA:
         settle_data(turn);
         break;
+    case SMTP_PENDING_CHUNK:
+        settle_chunk(turn);
+        break;
     case SMTP_PENDING_REPLY:
         smtp_turn_put(turn, turn->session->pending_reply);
         break;
@@ -239,8 +273,8 @@ static void settle(struct smtp_turn *turn, enum smtp_pending pending)
     case SMTP_PENDING_OVERFLOW:
         smtp_turn_end(turn, SMTP_ABANDONED);
         break;
-    case SMTP_PENDING_TOO_BIG:
-        settle_too_big(turn);
+    case SMTP_PENDING_FINAL:
+        put_final(turn->session, turn->replies);
         break;
     case SMTP_PENDING_NOTHING:
         break;
@@ -251,7 +285,7 @@ static void settle_pending(struct smtp_turn *turn)
 {
     struct smtp_session *session = turn->session;
     enum smtp_pending pending = session->pending;
-    if (!has_room(turn)) {
+    if (!smtp_turn_has_room(turn)) {
         smtp_turn_end(turn, SMTP_WANT_FLUSH);
         return;
     }
@@ -268,11 +302,17 @@ enum smtp_event smtp_session_step(struct smtp_session *session, struct bytes *in
     CHECK(session->state != SMTP_AWAIT_VERDICT);
     struct smtp_turn turn = {
         .session = session, .input = input, .replies = replies, .detail = detail};
+    detail->line = bytes_make(NULL, 0);
+    detail->is_line_secret = false;
     while (!turn.is_over) {
         if (session->pending != SMTP_PENDING_NOTHING)
             settle_pending(&turn);
         else if (session->state == SMTP_IN_DATA)
-            take_content(&turn);
+            smtp_content_take_data(&turn);
+        else if (session->state == SMTP_IN_CHUNK)
+            smtp_content_take_chunk(&turn);
+        else if (session->is_swallowing)
+            smtp_content_swallow(&turn);
         else
             take_line(&turn);
     }
@@ -296,7 +336,7 @@ void smtp_session_refuse(struct smtp_session *session, enum smtp_verdict why)
 {
     CHECK(why != SMTP_STORED);
     CHECK(session->pending == SMTP_PENDING_SENDER || session->pending == SMTP_PENDING_RECIPIENT ||
-          session->pending == SMTP_PENDING_DATA);
+          session->pending == SMTP_PENDING_DATA || session->pending == SMTP_PENDING_CHUNK);
     session->refusal = (uint8_t)why;
 }
 
@@ -306,13 +346,17 @@ void smtp_session_verdict(struct smtp_session *session, struct smtp_replies *rep
     CHECK(session->state == SMTP_AWAIT_VERDICT);
     CHECK(id.size <= SMTP_ID_MAX);
     smtp_turn_enter(session, SMTP_IDLE);
-    if (verdict != SMTP_STORED) {
-        smtp_replies_put(replies, reply_to_refusal(verdict, false));
-        return;
+    if (session->config->is_lmtp) {
+        memcpy(session->id, id.data, id.size);
+        session->id_size = (uint8_t)id.size;
+        session->pending_reply = (uint8_t)reply_to_verdict(verdict);
+        session->replies_left = session->recipient_count;
+        put_final(session, replies);
+    } else if (verdict == SMTP_STORED) {
+        put_queued(session, replies, id);
+    } else {
+        smtp_replies_put(replies, reply_to_verdict(verdict), session->config->is_enhanced);
     }
-    smtp_replies_put_bytes(replies, BYTES("250 2.0.0 Ok: queued as "));
-    smtp_replies_put_bytes(replies, id);
-    smtp_replies_put_bytes(replies, BYTES("\r\n"));
 }
 
 void smtp_session_lend_stash(struct smtp_session *session, uint8_t *stash)
@@ -333,22 +377,37 @@ uint8_t *smtp_session_reclaim_stash(struct smtp_session *session)
 void smtp_session_dismiss(struct smtp_session *session, struct smtp_replies *replies,
                           enum smtp_reply reply)
 {
-    if (smtp_replies_have_room(replies, SMTP_REPLY_LINE_MAX)) smtp_replies_put(replies, reply);
+    if (smtp_replies_have_room(replies, SMTP_REPLY_LINE_MAX))
+        smtp_replies_put(replies, reply, session->config->is_enhanced);
     smtp_turn_enter(session, SMTP_CLOSED);
     session->pending = SMTP_PENDING_NOTHING;
     session->is_too_big = false;
+    session->is_swallowing = false;
+    if (session->stash_size > 0) explicit_bzero(session->stash, session->stash_size);
     session->stash_size = 0;
+}
+
+struct bytes smtp_session_protocol(const struct smtp_session *session)
+{
+    bool is_lmtp = session->config->is_lmtp;
+    if (!session->is_extended) return BYTES("SMTP");
+    if (session->is_utf8 && session->is_authenticated)
+        return is_lmtp ? BYTES("UTF8LMTPA") : BYTES("UTF8SMTPA");
+    if (session->is_utf8) return is_lmtp ? BYTES("UTF8LMTP") : BYTES("UTF8SMTP");
+    if (session->is_authenticated) return is_lmtp ? BYTES("LMTPA") : BYTES("ESMTPA");
+    return is_lmtp ? BYTES("LMTP") : BYTES("ESMTP");
 }
 
 bool smtp_session_is_in_content(const struct smtp_session *session)
 {
-    return session->state == SMTP_IN_DATA || session->state == SMTP_IN_CHUNK;
+    return session->state == SMTP_IN_DATA || session->state == SMTP_IN_CHUNK ||
+           session->is_swallowing;
 }
 
 bool smtp_session_is_at_rest(const struct smtp_session *session)
 {
     return !smtp_session_is_in_content(session) && session->stash_size == 0 &&
-           !session->is_skipping_line;
+           session->skipping == SMTP_SKIP_NOTHING;
 }
 
 bool smtp_session_has_transaction(const struct smtp_session *session)
@@ -364,6 +423,7 @@ bool smtp_session_has_transaction(const struct smtp_session *session)
         return !session->is_too_big || session->pending == SMTP_PENDING_OVERFLOW;
     case SMTP_CONNECTED:
     case SMTP_IDLE:
+    case SMTP_IN_AUTH:
     case SMTP_CLOSED:
         break;
     }

@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "smtp/smtp_config.h"
 #include "smtp/smtp_data.h"
+#include "smtp/smtp_line_ends.h"
 #include "smtp/smtp_reply.h"
 
 #include <stdbool.h>
@@ -30,13 +31,14 @@ enum smtp_event {
                           not taken from `input`, or was already told by an event             */
     SMTP_SENDER,       /* detail: the reverse-path and its parameters; a transaction begins    */
     SMTP_RECIPIENT,    /* detail: one forward-path and its parameters                          */
-    SMTP_DATA_BEGINS,  /* 354 is about to be replied; may be refused                           */
+    SMTP_DATA_BEGINS,  /* DATA, or the first BDAT of a message; may be refused                 */
     SMTP_BODY,         /* detail.body: octets of content, a view into input or a constant      */
     SMTP_WANT_VERDICT, /* the message is complete: commit it, smtp_session_verdict(), step on  */
     SMTP_ABANDONED,    /* the open transaction is dropped: by RSET, HELO, EHLO, QUIT or a limit
                           (their reply comes by the next step), or because content passed the
                           size limit: exactly that much was told by BODY, no more of it will be,
-                          and its 552 comes behind the final dot                               */
+                          and its 552 comes behind the final dot or chunk; or at the end of
+                          content that its line ends condemn                                   */
     SMTP_HANG_UP,      /* the last reply is written: send it, then close; no step follows      */
 };
 
@@ -74,6 +76,7 @@ enum smtp_state {
     SMTP_IN_DATA,       /* 354 sent; octets are message content              */
     SMTP_IN_CHUNK,      /* BDAT taken: so many octets are message content    */
     SMTP_HAS_CHUNK,     /* a chunk was answered; BDAT, RSET or QUIT may come */
+    SMTP_IN_AUTH,       /* 334 sent; a line with a response comes            */
     SMTP_AWAIT_VERDICT, /* message complete; the store has not yet answered  */
     SMTP_CLOSED,        /* last reply written; nothing more is taken         */
 };
@@ -83,22 +86,38 @@ struct smtp_session {
     uint8_t *stash;         /* lent, or NULL; at a close without HANG_UP the caller takes it back */
     uint64_t message_size;  /* octets of content so far (RFC 1870 5: without stuffing) */
     uint64_t declared_size; /* SIZE= of MAIL, or 0 */
+    uint64_t chunk_left;    /* octets of BDAT that are still to come, kept or not */
+    uint64_t drained_size;  /* octets of content that nobody wants, so far */
     uint32_t recipient_count;
-    uint32_t command_count;   /* lines taken so far; wraps */
-    uint16_t stash_size;      /* octets of a line in the stash */
-    uint16_t bad_count;       /* commands refused as bad so far */
-    uint8_t state;            /* enum smtp_state; written by enter() alone */
-    uint8_t pending;          /* what the next step has to write or tell first */
-    uint8_t pending_reply;    /* enum smtp_reply, where `pending` has one to choose */
-    uint8_t refusal;          /* enum smtp_verdict for `pending`; SMTP_STORED: none */
-    uint8_t hang_up_reason;   /* enum smtp_hang_up */
-    bool is_extended;         /* EHLO, not HELO */
-    bool is_skipping_line;    /* the rest of a line that was too long */
+    uint32_t command_count; /* lines taken so far; wraps */
+    uint32_t replies_left;  /* LMTP: recipients of the last message that still get a reply */
+    uint32_t login;         /* AUTH LOGIN: the credential named, plus one; 0: unknown */
+    uint16_t stash_size;    /* octets of a line in the stash */
+    uint16_t bad_count;     /* commands refused as bad so far */
+    uint16_t run_on_count;  /* refused DATAs with input behind them, which is read as commands */
+    uint8_t state;          /* enum smtp_state; written by smtp_turn_enter() alone */
+    uint8_t pending;        /* what the next step has to write or tell first */
+    uint8_t pending_reply;  /* enum smtp_reply, where `pending` or a chunk has one to choose */
+    uint8_t refusal;        /* enum smtp_verdict for `pending`; SMTP_STORED: none */
+    uint8_t hang_up_reason; /* enum smtp_hang_up */
+    uint8_t skipping;       /* enum smtp_skip: the rest of a line that is too long */
+    uint8_t auth_step;      /* enum smtp_auth_step */
+    uint8_t helo_size;
+    uint8_t id_size;
+    bool is_extended;         /* EHLO or LHLO, not HELO */
+    bool is_authenticated;    /* RFC 4954 */
+    bool is_utf8;             /* MAIL said SMTPUTF8 */
+    bool is_binary;           /* MAIL said BODY=BINARYMIME */
     bool is_too_big;          /* content is past the limit: drain it, then 552 */
+    bool is_swallowing;       /* a refused chunk: its octets go nowhere, then pending_reply */
+    bool is_last_chunk;       /* BDAT LAST */
+    bool owes_newline;        /* normalizing: a lone LF was taken, CR LF is to be told */
     bool has_lost_recipients; /* a RCPT of this transaction was refused */
+    bool has_lost_auth;       /* AUTH was refused: what follows may be a password */
     struct smtp_data data;
-    struct bytes helo; /* name given in HELO or EHLO; in `helo_text`, cut at its size */
-    uint8_t helo_text[SMTP_HELO_KEPT];
+    struct smtp_line_ends line_ends;
+    uint8_t helo_text[SMTP_HELO_KEPT]; /* name given in HELO or EHLO, cut at its size */
+    uint8_t id[SMTP_ID_MAX];           /* LMTP: of the last message */
 };
 
 /* A session that has sent nothing. `config` is kept; it must be prepared. */
@@ -141,6 +160,15 @@ uint8_t *smtp_session_reclaim_stash(struct smtp_session *session);
  */
 void smtp_session_dismiss(struct smtp_session *session, struct smtp_replies *replies,
                           enum smtp_reply reply);
+
+/* The name given in HELO, EHLO or LHLO: printable, at most SMTP_HELO_KEPT octets. */
+static inline struct bytes smtp_session_helo(const struct smtp_session *session)
+{
+    return bytes_make(session->helo_text, session->helo_size);
+}
+
+/* What the dialogue is, as "with" of a Received line has it (RFC 3848, 6531 4.3); static memory. */
+struct bytes smtp_session_protocol(const struct smtp_session *session);
 
 /* Is it between commands: has it taken no part of a line, a chunk or content that goes on? */
 bool smtp_session_is_at_rest(const struct smtp_session *session);

@@ -15,7 +15,7 @@ void smtp_turn_enter(struct smtp_session *session, enum smtp_state state)
 
 void smtp_turn_put(struct smtp_turn *turn, enum smtp_reply reply)
 {
-    smtp_replies_put(turn->replies, reply);
+    smtp_replies_put(turn->replies, reply, turn->session->config->is_enhanced);
 }
 
 void smtp_turn_put_greeting(struct smtp_turn *turn)
@@ -23,6 +23,11 @@ void smtp_turn_put_greeting(struct smtp_turn *turn)
     const struct smtp_session *session = turn->session;
     smtp_replies_put_bytes(turn->replies, session->is_extended ? session->config->ehlo_reply
                                                                : session->config->helo_reply);
+}
+
+bool smtp_turn_has_room(const struct smtp_turn *turn)
+{
+    return smtp_replies_have_room(turn->replies, SMTP_REPLY_MAX);
 }
 
 uint64_t smtp_turn_size_limit(const struct smtp_session *session)

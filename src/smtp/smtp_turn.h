@@ -20,12 +20,16 @@ enum smtp_pending {
     SMTP_PENDING_SENDER,    /* reply to MAIL, as refused or not          */
     SMTP_PENDING_RECIPIENT, /* reply to RCPT, as refused or not          */
     SMTP_PENDING_DATA,      /* reply to DATA, as refused or not          */
+    SMTP_PENDING_CHUNK,     /* take the first chunk, as refused or not   */
     SMTP_PENDING_REPLY,     /* write pending_reply                       */
     SMTP_PENDING_GREETING,  /* reply to HELO or EHLO                     */
     SMTP_PENDING_LAST,      /* write pending_reply, then hang up         */
     SMTP_PENDING_OVERFLOW,  /* tell that the message was abandoned       */
-    SMTP_PENDING_TOO_BIG,   /* its final dot came: 552, and it is over   */
+    SMTP_PENDING_FINAL,     /* a final reply of replies_left: pending_reply, or queued */
 };
+
+/* Why the rest of a line is skipped. */
+enum smtp_skip { SMTP_SKIP_NOTHING, SMTP_SKIP_LINE, SMTP_SKIP_AUTH_LINE };
 
 struct smtp_turn {
     struct smtp_session *session;
@@ -38,6 +42,9 @@ struct smtp_turn {
 
 void smtp_turn_enter(struct smtp_session *session, enum smtp_state state);
 void smtp_turn_end(struct smtp_turn *turn, enum smtp_event event);
+
+/* Is there room for a reply? */
+bool smtp_turn_has_room(const struct smtp_turn *turn);
 
 /* Octets a message may have; UINT64_MAX without a limit. */
 uint64_t smtp_turn_size_limit(const struct smtp_session *session);

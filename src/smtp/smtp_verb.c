@@ -1,13 +1,20 @@
 #include "smtp/smtp_verb.h"
 
+#include "smtp/smtp_auth.h"
 #include "smtp/smtp_command.h"
+#include "smtp/smtp_content.h"
 #include "smtp/smtp_parameter.h"
 #include "smtp/smtp_path.h"
+
+/* Whose command it is (RFC 2033 4.1). */
+enum dialect { OF_BOTH, OF_SMTP, OF_LMTP };
 
 struct rule {
     uint32_t key;
     const char *rest; /* of a verb longer than four letters */
     uint32_t rest_size;
+    enum dialect dialect;
+    uint32_t offer;      /* the extension it belongs to; 0: none */
     uint32_t allowed_in; /* IN(state) | ... */
     enum smtp_reply reply_elsewhere;
     void (*take)(struct smtp_turn *turn, const struct smtp_command *command);
@@ -23,18 +30,18 @@ static void keep_helo(struct smtp_session *session, struct bytes argument)
         uint8_t octet = argument.data[size];
         session->helo_text[size++] = octet > ' ' && octet <= '~' ? octet : '?';
     }
-    session->helo = bytes_make(session->helo_text, size);
+    session->helo_size = (uint8_t)size;
 }
 
 /* RFC 5321 4.1.4: an accepted HELO or EHLO resets as RSET does; a refused one changes nothing. */
 static void take_greeting(struct smtp_turn *turn, const struct smtp_command *command,
-                          bool is_extended)
+                          bool is_extended, enum smtp_reply syntax)
 {
     struct smtp_session *session = turn->session;
     bool is_wrong = command->argument.size == 0;
     if (session->config->is_strict) is_wrong = !smtp_path_is_domain(command->argument, true);
     if (is_wrong) {
-        smtp_turn_answer_bad(turn, is_extended ? SMTP_REPLY_SYNTAX_EHLO : SMTP_REPLY_SYNTAX_HELO);
+        smtp_turn_answer_bad(turn, syntax);
         return;
     }
     keep_helo(session, command->argument);
@@ -46,12 +53,17 @@ static void take_greeting(struct smtp_turn *turn, const struct smtp_command *com
 
 static void take_helo(struct smtp_turn *turn, const struct smtp_command *command)
 {
-    take_greeting(turn, command, false);
+    take_greeting(turn, command, false, SMTP_REPLY_SYNTAX_HELO);
 }
 
 static void take_ehlo(struct smtp_turn *turn, const struct smtp_command *command)
 {
-    take_greeting(turn, command, true);
+    take_greeting(turn, command, true, SMTP_REPLY_SYNTAX_EHLO);
+}
+
+static void take_lhlo(struct smtp_turn *turn, const struct smtp_command *command)
+{
+    take_greeting(turn, command, true, SMTP_REPLY_SYNTAX_LHLO);
 }
 
 /* The reply a path earned that is no mailbox. */
@@ -59,6 +71,7 @@ static enum smtp_reply reply_to_path(enum smtp_path_kind kind, bool is_sender)
 {
     switch (kind) {
     case SMTP_PATH_MAILBOX:
+    case SMTP_PATH_UTF8:
         return SMTP_REPLY_OK;
     case SMTP_PATH_NULL: /* RFC 5321 4.5.5; a forward-path is never null */
         return is_sender ? SMTP_REPLY_OK : SMTP_REPLY_NULL_RECIPIENT;
@@ -66,8 +79,6 @@ static enum smtp_reply reply_to_path(enum smtp_path_kind kind, bool is_sender)
         return is_sender ? SMTP_REPLY_SYNTAX_MAIL : SMTP_REPLY_SYNTAX_RCPT;
     case SMTP_PATH_MALFORMED:
         return is_sender ? SMTP_REPLY_BAD_SENDER : SMTP_REPLY_BAD_RECIPIENT;
-    case SMTP_PATH_NOT_ASCII: /* RFC 6531 3.5 */
-        return SMTP_REPLY_NOT_ASCII;
     }
     CHECK(false);
     return SMTP_REPLY_BAD_SYNTAX;
@@ -86,14 +97,22 @@ static enum smtp_reply read_address(struct smtp_turn *turn, struct bytes text, b
     enum smtp_reply reply = reply_to_path(kind, is_sender);
     if (reply != SMTP_REPLY_OK) return reply;
     detail->parameters = smtp_command_trim(text);
-    return smtp_parameter_check(text, is_sender ? SMTP_PARAMETER_OF_MAIL : SMTP_PARAMETER_OF_RCPT,
-                                parameters);
+    reply = smtp_parameter_check(text, is_sender ? SMTP_PARAMETER_OF_MAIL : SMTP_PARAMETER_OF_RCPT,
+                                 turn->session->config->offers, parameters);
+    if (reply != SMTP_REPLY_OK || kind != SMTP_PATH_UTF8) return reply;
+    /* RFC 6531 3.5 */
+    bool is_agreed = is_sender ? parameters->is_utf8 : turn->session->is_utf8;
+    return is_agreed ? SMTP_REPLY_OK : SMTP_REPLY_NOT_ASCII;
 }
 
 static void take_mail(struct smtp_turn *turn, const struct smtp_command *command)
 {
     struct smtp_session *session = turn->session;
     struct smtp_parameters parameters;
+    if (session->config->is_auth_required && !session->is_authenticated) {
+        smtp_turn_answer_bad(turn, SMTP_REPLY_NEED_AUTH); /* RFC 4954 6 */
+        return;
+    }
     enum smtp_reply reply = read_address(turn, command->argument, true, &parameters);
     if (reply != SMTP_REPLY_OK) {
         smtp_turn_answer_bad(turn, reply);
@@ -104,6 +123,8 @@ static void take_mail(struct smtp_turn *turn, const struct smtp_command *command
         return;
     }
     session->declared_size = parameters.size;
+    session->is_utf8 = parameters.is_utf8;
+    session->is_binary = parameters.is_binary;
     session->recipient_count = 0;
     session->has_lost_recipients = false;
     session->pending = SMTP_PENDING_SENDER;
@@ -131,21 +152,87 @@ static void take_rcpt(struct smtp_turn *turn, const struct smtp_command *command
     smtp_turn_end(turn, SMTP_RECIPIENT);
 }
 
-/* RFC 2920 3.2: with all recipients refused, a pipelined DATA must fail. */
+/* RFC 2033 4.2 has 503 where there is no recipient, whatever the reason. */
+static enum smtp_reply reply_without_recipients(const struct smtp_session *session)
+{
+    bool is_all_lost = session->has_lost_recipients && !session->config->is_lmtp;
+    return is_all_lost ? SMTP_REPLY_NO_RECIPIENTS : SMTP_REPLY_NEED_RCPT;
+}
+
+/* What is wrong with a DATA here and now; SMTP_REPLY_OK: nothing. */
+static enum smtp_reply judge_data(const struct smtp_session *session,
+                                  const struct smtp_command *command)
+{
+    if (command->argument.size > 0) return SMTP_REPLY_SYNTAX_DATA;
+    /* RFC 2920 3.2: with all recipients refused, a pipelined DATA must fail. */
+    if (session->recipient_count == 0) return reply_without_recipients(session);
+    /* RFC 3030 3 */
+    return session->is_binary ? SMTP_REPLY_NEED_BDAT : SMTP_REPLY_OK;
+}
+
 static void take_data(struct smtp_turn *turn, const struct smtp_command *command)
 {
     struct smtp_session *session = turn->session;
-    if (command->argument.size > 0) {
-        smtp_turn_answer_bad(turn, SMTP_REPLY_SYNTAX_DATA);
-        return;
-    }
-    if (session->recipient_count == 0) {
-        smtp_turn_answer_bad(turn, session->has_lost_recipients ? SMTP_REPLY_NO_RECIPIENTS
-                                                                : SMTP_REPLY_NEED_RCPT);
+    enum smtp_reply reply = judge_data(session, command);
+    if (reply != SMTP_REPLY_OK) {
+        smtp_turn_answer_bad(turn, reply);
         return;
     }
     session->pending = SMTP_PENDING_DATA;
     smtp_turn_end(turn, SMTP_DATA_BEGINS);
+}
+
+/* RFC 3030 2: chunk-size [ SP "LAST" ]. */
+static bool read_chunk(struct smtp_session *session, struct bytes argument)
+{
+    uint64_t digits = 0;
+    while (digits < argument.size && !smtp_command_is_blank(argument.data[digits]))
+        digits++;
+    if (!bytes_to_number(bytes_take(&argument, digits), &session->chunk_left)) return false;
+    struct bytes word = smtp_command_trim(argument);
+    session->is_last_chunk = bytes_equal_ignoring_case(word, BYTES("LAST"));
+    return session->is_last_chunk || word.size == 0;
+}
+
+/* Why a chunk may not come here; SMTP_REPLY_OK: it may. */
+static enum smtp_reply judge_chunk(const struct smtp_session *session)
+{
+    switch ((enum smtp_state)session->state) {
+    case SMTP_HAS_RECIPIENT:
+    case SMTP_HAS_CHUNK:
+        return SMTP_REPLY_OK;
+    case SMTP_CONNECTED:
+        return SMTP_REPLY_NEED_HELO;
+    case SMTP_HAS_SENDER:
+        return reply_without_recipients(session);
+    case SMTP_IDLE:
+    case SMTP_IN_DATA:
+    case SMTP_IN_CHUNK:
+    case SMTP_IN_AUTH:
+    case SMTP_AWAIT_VERDICT:
+    case SMTP_CLOSED:
+        break;
+    }
+    return SMTP_REPLY_NEED_MAIL;
+}
+
+/* A size that can't be read leaves no way to tell content from commands. */
+static void take_bdat(struct smtp_turn *turn, const struct smtp_command *command)
+{
+    struct smtp_session *session = turn->session;
+    if (!read_chunk(session, command->argument)) {
+        smtp_turn_answer_last(turn, SMTP_REPLY_SYNTAX_BDAT, SMTP_HANG_UP_LOST_SYNC);
+        return;
+    }
+    enum smtp_reply reply = judge_chunk(session);
+    if (reply != SMTP_REPLY_OK) {
+        smtp_content_refuse_chunk(session, reply);
+    } else if (session->state == SMTP_HAS_CHUNK) {
+        smtp_turn_enter(session, SMTP_IN_CHUNK);
+    } else {
+        session->pending = SMTP_PENDING_CHUNK;
+        smtp_turn_end(turn, SMTP_DATA_BEGINS);
+    }
 }
 
 static void take_rset(struct smtp_turn *turn, const struct smtp_command *command)
@@ -210,65 +297,125 @@ static void take_http(struct smtp_turn *turn, const struct smtp_command *command
 #define ANY_TIME              UINT32_MAX
 #define ANY_OTHER             SMTP_REPLY_OK /* never said: the command is allowed at any time */
 #define KEY(a, b, c, d, rest) SMTP_COMMAND_KEY(a, b, c, d), rest, sizeof(rest) - 1
+#define ALWAYS                0
+#define WITH(extension)       SMTP_OFFER(extension)
 
 /* The frequent ones first. Where a greeting is missing, that is said instead of reply_elsewhere. */
 static const struct rule rules[] = {
     /* clang-format off */
-    {KEY('r', 'c', 'p', 't', ""),     IN(HAS_SENDER) | IN(HAS_RECIPIENT), SMTP_REPLY_NEED_MAIL,      take_rcpt},
-    {KEY('m', 'a', 'i', 'l', ""),     IN(IDLE),                           SMTP_REPLY_NESTED_MAIL,    take_mail},
-    {KEY('d', 'a', 't', 'a', ""),     IN(HAS_SENDER) | IN(HAS_RECIPIENT), SMTP_REPLY_NEED_RCPT,      take_data},
-    {KEY('e', 'h', 'l', 'o', ""),     ANY_TIME,                           ANY_OTHER,                 take_ehlo},
-    {KEY('h', 'e', 'l', 'o', ""),     ANY_TIME,                           ANY_OTHER,                 take_helo},
-    {KEY('q', 'u', 'i', 't', ""),     ANY_TIME,                           ANY_OTHER,                 take_quit},
-    {KEY('r', 's', 'e', 't', ""),     ANY_TIME,                           ANY_OTHER,                 take_rset},
-    {KEY('n', 'o', 'o', 'p', ""),     ANY_TIME,                           ANY_OTHER,                 take_noop},
-    {KEY('v', 'r', 'f', 'y', ""),     ANY_TIME,                           ANY_OTHER,                 take_vrfy},
-    {KEY('e', 't', 'r', 'n', ""),     IN(IDLE),                           SMTP_REPLY_IN_TRANSACTION, take_etrn},
-    {KEY('h', 'e', 'l', 'p', ""),     ANY_TIME,                           ANY_OTHER,                 take_help},
-    {KEY('e', 'x', 'p', 'n', ""),     ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
-    {KEY('t', 'u', 'r', 'n', ""),     ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
-    {KEY('s', 'e', 'n', 'd', ""),     ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
-    {KEY('s', 'o', 'm', 'l', ""),     ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
-    {KEY('s', 'a', 'm', 'l', ""),     ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
-    {KEY('g', 'e', 't', ' ', ""),     ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('p', 'o', 's', 't', ""),     ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('h', 'e', 'a', 'd', ""),     ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('p', 'u', 't', ' ', ""),     ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('c', 'o', 'n', 'n', "ect"),  ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('o', 'p', 't', 'i', "ons"),  ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('d', 'e', 'l', 'e', "te"),   ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('p', 'a', 't', 'c', "h"),    ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('t', 'r', 'a', 'c', "e"),    ANY_TIME,                           ANY_OTHER,                 take_http},
-    {KEY('h', 'o', 's', 't', ":"),    ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('r', 'c', 'p', 't', ""),     OF_BOTH, ALWAYS,         IN(HAS_SENDER) | IN(HAS_RECIPIENT), SMTP_REPLY_NEED_MAIL,      take_rcpt},
+    {KEY('m', 'a', 'i', 'l', ""),     OF_BOTH, ALWAYS,         IN(IDLE),                           SMTP_REPLY_NESTED_MAIL,    take_mail},
+    {KEY('d', 'a', 't', 'a', ""),     OF_BOTH, ALWAYS,         IN(HAS_SENDER) | IN(HAS_RECIPIENT), SMTP_REPLY_NEED_RCPT,      take_data},
+    {KEY('b', 'd', 'a', 't', ""),     OF_BOTH, WITH(CHUNKING), ANY_TIME,                           ANY_OTHER,                 take_bdat},
+    {KEY('e', 'h', 'l', 'o', ""),     OF_SMTP, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_ehlo},
+    {KEY('h', 'e', 'l', 'o', ""),     OF_SMTP, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_helo},
+    {KEY('l', 'h', 'l', 'o', ""),     OF_LMTP, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_lhlo},
+    {KEY('q', 'u', 'i', 't', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_quit},
+    {KEY('r', 's', 'e', 't', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_rset},
+    {KEY('n', 'o', 'o', 'p', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_noop},
+    {KEY('a', 'u', 't', 'h', ""),     OF_BOTH, WITH(AUTH),     IN(IDLE),                           SMTP_REPLY_IN_TRANSACTION, smtp_auth_take},
+    {KEY('v', 'r', 'f', 'y', ""),     OF_BOTH, WITH(VRFY),     ANY_TIME,                           ANY_OTHER,                 take_vrfy},
+    {KEY('e', 't', 'r', 'n', ""),     OF_BOTH, WITH(ETRN),     IN(IDLE),                           SMTP_REPLY_IN_TRANSACTION, take_etrn},
+    {KEY('h', 'e', 'l', 'p', ""),     OF_BOTH, WITH(HELP),     ANY_TIME,                           ANY_OTHER,                 take_help},
+    {KEY('e', 'x', 'p', 'n', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
+    {KEY('t', 'u', 'r', 'n', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
+    {KEY('s', 'e', 'n', 'd', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
+    {KEY('s', 'o', 'm', 'l', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
+    {KEY('s', 'a', 'm', 'l', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_unimplemented},
+    {KEY('g', 'e', 't', ' ', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('p', 'o', 's', 't', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('h', 'e', 'a', 'd', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('p', 'u', 't', ' ', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('c', 'o', 'n', 'n', "ect"),  OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('o', 'p', 't', 'i', "ons"),  OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('d', 'e', 'l', 'e', "te"),   OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('p', 'a', 't', 'c', "h"),    OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('t', 'r', 'a', 'c', "e"),    OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
+    {KEY('h', 'o', 's', 't', ":"),    OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_http},
     /* clang-format on */
 };
 
-static const struct rule *find_rule(const struct smtp_command *command)
+static const struct rule *find_rule(const struct smtp_config *config,
+                                    const struct smtp_command *command)
 {
     for (uint32_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         if (rules[i].key != command->key) continue;
+        if (rules[i].dialect == (config->is_lmtp ? OF_SMTP : OF_LMTP)) continue;
         if (smtp_command_has_rest(command, bytes_make(rules[i].rest, rules[i].rest_size)))
             return &rules[i];
     }
     return NULL;
 }
 
+/* RFC 5321 4.2.4: its own commands are known though not implemented; an extension's are not. */
+static enum smtp_reply reply_where_off(const struct rule *rule)
+{
+    bool is_of_base = rule->offer == SMTP_OFFER(VRFY) || rule->offer == SMTP_OFFER(HELP);
+    return is_of_base ? SMTP_REPLY_NOT_IMPLEMENTED : SMTP_REPLY_UNKNOWN_COMMAND;
+}
+
+static enum smtp_reply reply_elsewhere(const struct smtp_session *session, const struct rule *rule)
+{
+    if (session->state == SMTP_CONNECTED) return SMTP_REPLY_NEED_HELO;
+    return session->state == SMTP_HAS_CHUNK ? SMTP_REPLY_IN_CHUNKS : rule->reply_elsewhere;
+}
+
+/*
+ * RFC 2920 3.1: before PIPELINING is agreed on, and behind EHLO and DATA, the client has to wait.
+ * Told by what stands in this input, so not by what is still on its way.
+ */
+static bool is_early_talk(const struct smtp_turn *turn, const struct rule *rule)
+{
+    const struct smtp_session *session = turn->session;
+    if (!session->config->is_strict || turn->input->size == 0) return false;
+    bool may_pipeline =
+        session->is_extended && (session->config->offers & SMTP_OFFER(PIPELINING)) != 0;
+    return !may_pipeline || rule->take == take_ehlo || rule->take == take_lhlo ||
+           rule->take == take_helo || rule->take == take_data;
+}
+
+static void take_command(struct smtp_turn *turn, const struct rule *rule,
+                         const struct smtp_command *command)
+{
+    struct smtp_session *session = turn->session;
+    if (is_early_talk(turn, rule))
+        smtp_turn_answer_last(turn, SMTP_REPLY_EARLY_TALK, SMTP_HANG_UP_EARLY_TALK);
+    else if (session->config->is_out_of_service && rule->take != take_quit)
+        smtp_turn_answer_bad(turn, SMTP_REPLY_OUT_OF_SERVICE);
+    else if (rule->offer != 0 && (rule->offer & session->config->offers) == 0)
+        smtp_turn_answer_bad(turn, reply_where_off(rule));
+    else if ((rule->allowed_in & 1u << session->state) != 0)
+        rule->take(turn, command);
+    else
+        smtp_turn_answer_bad(turn, reply_elsewhere(session, rule));
+    bool is_data_refused = rule->take == take_data && !turn->is_over;
+    if (is_data_refused && turn->input->size > 0 && session->run_on_count < UINT16_MAX)
+        session->run_on_count++;
+}
+
+/* Anything behind AUTH's verb, a response, and, once AUTH was refused, whatever is no command. */
+static bool is_secret(const struct smtp_session *session, const struct smtp_command *command,
+                      const struct rule *rule)
+{
+    if (session->state == SMTP_IN_AUTH) return true;
+    if (command->key == SMTP_COMMAND_KEY('a', 'u', 't', 'h')) return true;
+    return rule == NULL && session->has_lost_auth;
+}
+
 void smtp_verb_take(struct smtp_turn *turn, struct bytes line)
 {
     struct smtp_session *session = turn->session;
     bool is_bare = !smtp_command_strip_line(&line);
-    if (is_bare && session->config->is_strict) {
-        smtp_turn_answer_bad(turn, SMTP_REPLY_BARE_LF);
-        return;
-    }
     struct smtp_command command = smtp_command_parse(line);
-    const struct rule *rule = find_rule(&command);
-    if (rule == NULL)
+    const struct rule *rule = find_rule(session->config, &command);
+    turn->detail->is_line_secret = is_secret(session, &command, rule);
+    if (is_bare && session->config->is_strict)
+        smtp_turn_answer_bad(turn, SMTP_REPLY_BARE_LF);
+    else if (session->state == SMTP_IN_AUTH)
+        smtp_auth_respond(turn, line);
+    else if (rule != NULL)
+        take_command(turn, rule, &command);
+    else
         smtp_turn_answer_bad(turn, command.verb.size == 0 ? SMTP_REPLY_BAD_SYNTAX
                                                           : SMTP_REPLY_UNKNOWN_COMMAND);
-    else if ((rule->allowed_in & 1u << session->state) != 0)
-        rule->take(turn, &command);
-    else
-        smtp_turn_answer_bad(turn, session->state == SMTP_CONNECTED ? SMTP_REPLY_NEED_HELO
-                                                                    : rule->reply_elsewhere);
 }

@@ -122,7 +122,7 @@ static void see_sender(struct run *run, const struct smtp_detail *detail)
 {
     CHECK(!run->is_open);
     put_word(run, run->session.is_extended ? "SENDER esmtp" : "SENDER smtp");
-    put_view(run, run->session.helo);
+    put_view(run, smtp_session_helo(&run->session));
     put_view(run, detail->path);
     put_view(run, detail->parameters);
     put_number(run, run->session.declared_size);

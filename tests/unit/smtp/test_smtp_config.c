@@ -17,8 +17,10 @@ static void assert_view(struct bytes view, const char *text)
 static void test_replies(void **state)
 {
     uint8_t text[SMTP_CONFIG_TEXT_SIZE];
-    struct smtp_config config = {
-        .hostname = BYTES("sink"), .size_limit = 52428800, .recipients_max = 1};
+    struct smtp_config config = {.hostname = BYTES("sink"),
+                                 .size_limit = 52428800,
+                                 .recipients_max = 1,
+                                 .offers = SMTP_OFFERS_EVERY};
     (void)state;
     smtp_config_prepare(&config, text);
     assert_view(config.greeting_reply, "220 sink ESMTP ringsink\r\n");
@@ -31,8 +33,41 @@ static void test_replies(void **state)
                                    "250-ENHANCEDSTATUSCODES\r\n"
                                    "250-8BITMIME\r\n"
                                    "250-DSN\r\n"
+                                   "250-SMTPUTF8\r\n"
+                                   "250-CHUNKING\r\n"
+                                   "250-BINARYMIME\r\n"
+                                   "250-AUTH PLAIN LOGIN\r\n"
                                    "250 HELP\r\n");
     assert_int_equal(config.bad_commands_max, SMTP_BAD_COMMANDS_MAX);
+    assert_true(config.is_enhanced);
+    assert_false(config.is_inspecting);
+}
+
+static void test_few_or_no_extensions(void **state)
+{
+    uint8_t text[SMTP_CONFIG_TEXT_SIZE];
+    struct smtp_config config = {.hostname = BYTES("sink"),
+                                 .recipients_max = 1,
+                                 .offers = SMTP_OFFER(SIZE) | SMTP_OFFER(BINARYMIME)};
+    (void)state;
+    smtp_config_prepare(&config, text); /* RFC 3030 3: no BINARYMIME without CHUNKING */
+    assert_view(config.ehlo_reply, "250-sink\r\n250 SIZE 0\r\n");
+    assert_false(config.is_enhanced);
+    config.offers = 0;
+    smtp_config_prepare(&config, text);
+    assert_view(config.ehlo_reply, "250 sink\r\n");
+}
+
+static void test_greetings(void **state)
+{
+    uint8_t text[SMTP_CONFIG_TEXT_SIZE];
+    struct smtp_config config = {.hostname = BYTES("sink"), .recipients_max = 1, .is_lmtp = true};
+    (void)state;
+    smtp_config_prepare(&config, text);
+    assert_view(config.greeting_reply, "220 sink LMTP ringsink\r\n");
+    config.is_out_of_service = true;
+    smtp_config_prepare(&config, text);
+    assert_view(config.greeting_reply, "554 sink No SMTP service here\r\n");
 }
 
 /* The longest of everything still fits the bounds. */
@@ -43,6 +78,7 @@ static void test_longest(void **state)
     struct smtp_config config = {.hostname = bytes_make(name, sizeof(name)),
                                  .size_limit = UINT64_MAX,
                                  .recipients_max = 1,
+                                 .offers = SMTP_OFFERS_EVERY,
                                  .bad_commands_max = 7};
     (void)state;
     memset(name, 'h', sizeof(name));
@@ -59,6 +95,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replies),
+        cmocka_unit_test(test_few_or_no_extensions),
+        cmocka_unit_test(test_greetings),
         cmocka_unit_test(test_longest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

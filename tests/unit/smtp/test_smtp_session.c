@@ -1,7 +1,7 @@
 #include "smtp/smtp_session.h"
 
 #include "base/random.h"
-#include "unit/smtp/session_trace.h"
+#include "unit/smtp/session_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,107 +12,15 @@
 
 #include <cmocka.h>
 
-#define GREETING "220 sink.example ESMTP ringsink\r\n"
-#define HELLO    "HELO a\r\n"
-#define HELLO_OK "250 sink.example\r\n"
-#define OPEN     HELLO "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
-#define OPEN_OK  HELLO_OK "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"
-#define READY    OPEN "DATA\r\n"
-#define READY_OK OPEN_OK "354 End data with <CR><LF>.<CR><LF>\r\n"
-#define QUEUED   "250 2.0.0 Ok: queued as 0.1.64\r\n"
-
-static void assert_text(const struct trace_text *found, struct bytes wanted)
-{
-    struct bytes view = trace_text_view(found);
-    if (bytes_equal(view, wanted)) return;
-    print_error("--- found\n%.*s\n--- wanted\n%.*s\n", (int)view.size, (const char *)view.data,
-                (int)wanted.size, (const char *)wanted.data);
-    fail();
-}
-
-static void assert_same_as_whole(const struct session_trace *whole, const struct trace_setup *setup,
-                                 struct bytes input, const struct trace_cuts *cuts)
-{
-    struct session_trace cut;
-    session_trace_run(&cut, setup, input, cuts);
-    assert_text(&cut.events, trace_text_view(&whole->events));
-    assert_text(&cut.replies, trace_text_view(&whole->replies));
-    assert_text(&cut.content, trace_text_view(&whole->content));
-    assert_int_equal(cut.taken_size, whole->taken_size);
-    assert_int_equal(cut.state, whole->state);
-    session_trace_close(&cut);
-}
-
-/* Invariant 1: whole, at every cut, octet by octet, at random, with little and much room. */
-static void check_cuts(const struct trace_setup *setup, struct bytes input,
-                       const struct session_trace *whole)
-{
-    for (uint64_t at = 1; at < input.size; at++)
-        assert_same_as_whole(whole, setup, input, &(struct trace_cuts){.at = at});
-    for (uint64_t every = 1; every < 8; every++)
-        assert_same_as_whole(whole, setup, input, &(struct trace_cuts){.every = every});
-    for (uint64_t seed = 1; seed < 8; seed++)
-        assert_same_as_whole(whole, setup, input, &(struct trace_cuts){.seed = seed});
-    assert_same_as_whole(whole, setup, input, &(struct trace_cuts){.replies_capacity = 65536});
-    assert_same_as_whole(whole, setup, input,
-                         &(struct trace_cuts){.every = 3, .replies_capacity = 1100});
-}
-
-static void run_whole(struct session_trace *whole, const struct trace_setup *setup,
-                      struct bytes input)
-{
-    session_trace_run(whole, setup, input, &(struct trace_cuts){0});
-}
-
-/* Runs the input every way; the replies behind the greeting must be these. */
-static void check_replies(const struct trace_setup *setup, const char *input, const char *wanted)
-{
-    struct session_trace whole;
-    struct bytes view = bytes_from_text(input);
-    run_whole(&whole, setup, view);
-    struct bytes replies = trace_text_view(&whole.replies);
-    bytes_take(&replies, sizeof(GREETING) - 1);
-    struct trace_text behind = {(uint8_t *)(uintptr_t)replies.data, replies.size, 0};
-    assert_text(&behind, bytes_from_text(wanted));
-    check_cuts(setup, view, &whole);
-    session_trace_close(&whole);
-}
-
-/* The same, for events and replies in their order. */
-static void check_events(const struct trace_setup *setup, const char *input, const char *wanted)
-{
-    struct session_trace whole;
-    struct bytes view = bytes_from_text(input);
-    run_whole(&whole, setup, view);
-    assert_text(&whole.events, bytes_from_text(wanted));
-    check_cuts(setup, view, &whole);
-    session_trace_close(&whole);
-}
-
 static const struct trace_setup lenient = {.size_limit = 1000};
 static const struct trace_setup strict = {.size_limit = 1000, .is_strict = true};
-
-struct reply_row {
-    const char *input;
-    const char *replies;
-};
-
-static void check_rows(const struct trace_setup *setup, const struct reply_row *rows, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        check_replies(setup, rows[i].input, rows[i].replies);
-}
-
-#define CHECK_ROWS(setup, rows) check_rows((setup), (rows), sizeof(rows) / sizeof((rows)[0]))
 
 static void test_greetings(void **state)
 {
     static const struct reply_row rows[] = {
         {"HELO client.example\r\n", HELLO_OK},
         {"eHlO [127.0.0.1] extra words\r\nHELO\r\nEHLO \r\n",
-         "250-sink.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-VRFY\r\n250-ETRN\r\n"
-         "250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 HELP\r\n"
-         "501 Syntax: HELO hostname\r\n501 Syntax: EHLO hostname\r\n"},
+         EHLO_OK "501 Syntax: HELO hostname\r\n501 Syntax: EHLO hostname\r\n"},
         {"LHLO x\r\n", "500 5.5.2 Error: command not recognized\r\n"},
         {"NOOP\r\nRSET\r\nVRFY x\r\n",
          "250 2.0.0 Ok\r\n250 2.0.0 Ok\r\n"
@@ -211,34 +119,66 @@ static void test_addresses_and_parameters(void **state)
     CHECK_ROWS(&lenient, rows);
 }
 
+/* Octet by octet nothing comes too early. */
 static void test_strict(void **state)
 {
-    static const struct reply_row rows[] = {
-        {"NOOP\nNOOP\r\n", "500 5.5.2 Error: bare <LF> received\r\n250 2.0.0 Ok\r\n"},
-        {"HELO a b\r\nHELO a_b\r\nEHLO\r\n" HELLO "MAIL FROM: <a@b>\r\nMAIL FROM:a@b\r\n",
-         "501 Syntax: HELO hostname\r\n501 Syntax: HELO hostname\r\n"
-         "501 Syntax: EHLO hostname\r\n" HELLO_OK "501 5.1.7 Bad sender address syntax\r\n"
-         "501 5.1.7 Bad sender address syntax\r\n"},
-        {READY "a\n.\n.\r\n\r\n.\r\n", READY_OK QUEUED},
-    };
+    static const struct trace_cuts one_octet = {.every = 1};
     (void)state;
-    CHECK_ROWS(&strict, rows);
+    session_check_way(&strict, &one_octet, "NOOP\nNOOP\r\n",
+                      GREETING "500 5.5.2 Error: bare <LF> received\r\n250 2.0.0 Ok\r\n");
+    session_check_way(
+        &strict, &one_octet,
+        "HELO a b\r\nHELO a_b\r\nEHLO\r\n" HELLO "MAIL FROM: <a@b>\r\nMAIL FROM:a@b\r\n",
+        GREETING "501 Syntax: HELO hostname\r\n501 Syntax: HELO hostname\r\n"
+                 "501 Syntax: EHLO hostname\r\n" HELLO_OK "501 5.1.7 Bad sender address syntax\r\n"
+                 "501 5.1.7 Bad sender address syntax\r\n");
+    session_check_way(&strict, &one_octet, READY "a\n.\n.\r\n\r\n.\r\n",
+                      GREETING HELLO_OK
+                      "SENDER smtp <a> <a@b> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n"
+                      "250 2.1.5 Ok\r\nDATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
+                      "BODY <a\n.\n.\r\n\r\n>\nVERDICT\n" QUEUED);
+}
+
+#define TOO_EARLY "554 5.5.0 Error: SMTP protocol synchronization\r\n"
+
+/* RFC 2920 3.1: what must wait for a reply, and did not. */
+static void test_strict_early_talk(void **state)
+{
+    static const struct trace_cuts whole = {0};
+    static const struct trace_setup no_pipelining = {
+        .size_limit = 1000, .is_strict = true, .offers_not = SMTP_OFFER(PIPELINING)};
+    (void)state;
+    session_check_way(&strict, &whole, "EHLO a\r\nNOOP\r\n", GREETING TOO_EARLY "HANG UP 5\n");
+    session_check_way(&strict, &whole, "NOOP\r\nNOOP\r\n", GREETING TOO_EARLY "HANG UP 5\n");
+    session_check_way(&strict, &(struct trace_cuts){.at = 8}, HELLO "NOOP\r\nNOOP\r\n",
+                      GREETING HELLO_OK TOO_EARLY "HANG UP 5\n");
+    session_check_way(&strict, &(struct trace_cuts){.at = 8},
+                      "EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\nx",
+                      GREETING EHLO_OK
+                      "SENDER esmtp <a> <> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n"
+                      "250 2.1.5 Ok\r\nABANDONED\n" TOO_EARLY "HANG UP 5\n");
+    session_check_way(&strict, &(struct trace_cuts){.at = 8},
+                      "EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n",
+                      GREETING EHLO_OK
+                      "SENDER esmtp <a> <> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n"
+                      "250 2.1.5 Ok\r\nDATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
+                      "BODY <>\n");
+    session_check_way(&no_pipelining, &(struct trace_cuts){.at = 8}, "EHLO a\r\nNOOP\r\nNOOP\r\n",
+                      GREETING EHLO_WITHOUT_PIPELINING TOO_EARLY "HANG UP 5\n");
 }
 
 static void test_events_in_order(void **state)
 {
     (void)state;
-    check_events(&lenient,
-                 "EHLO [::1] x\r\nMAIL FROM:<@r:a@b>  SIZE=10 BODY=8BITMIME \r\n"
-                 "RCPT TO:<\"c d\"@e> NOTIFY=NEVER\r\nDATA\r\n..x\r\n.y\r\n.\r\nQUIT\r\n",
-                 GREETING
-                 "250-sink.example\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-VRFY\r\n"
-                 "250-ETRN\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n250-DSN\r\n250 HELP\r\n"
-                 "SENDER esmtp <[::1]> <a@b> <SIZE=10 BODY=8BITMIME>10\n250 2.1.0 Ok\r\n"
-                 "RECIPIENT <\"c d\"@e> <NOTIFY=NEVER>\n250 2.1.5 Ok\r\n"
-                 "DATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
-                 "BODY <.x\r\ny\r\n>\nVERDICT\n" QUEUED "221 2.0.0 Bye\r\nHANG UP 0\n");
-    check_events(
+    session_check_events(&lenient,
+                         "EHLO [::1] x\r\nMAIL FROM:<@r:a@b>  SIZE=10 BODY=8BITMIME \r\n"
+                         "RCPT TO:<\"c d\"@e> NOTIFY=NEVER\r\nDATA\r\n..x\r\n.y\r\n.\r\nQUIT\r\n",
+                         GREETING EHLO_OK
+                         "SENDER esmtp <[::1]> <a@b> <SIZE=10 BODY=8BITMIME>10\n250 2.1.0 Ok\r\n"
+                         "RECIPIENT <\"c d\"@e> <NOTIFY=NEVER>\n250 2.1.5 Ok\r\n"
+                         "DATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
+                         "BODY <.x\r\ny\r\n>\nVERDICT\n" QUEUED "221 2.0.0 Bye\r\nHANG UP 0\n");
+    session_check_events(
         &lenient, OPEN "RSET\r\nMAIL FROM:<>\r\nHELO \x01\x80 x\r\nMAIL FROM:<>\r\nQUIT\r\n",
         GREETING HELLO_OK "SENDER smtp <a> <a@b> <>0\n250 2.1.0 Ok\r\n"
                           "RECIPIENT <c@d> <>\n250 2.1.5 Ok\r\n"
@@ -254,20 +194,20 @@ static void test_refusals(void **state)
     struct trace_setup setup = {.size_limit = 1000};
     (void)state;
     setup.refusals = 1; /* the first SENDER */
-    check_replies(&setup, HELLO "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nMAIL FROM:<a@b>\r\n",
-                  HELLO_OK "452 4.3.1 Insufficient system storage\r\n"
-                           "503 5.5.1 Error: need MAIL command\r\n250 2.1.0 Ok\r\n");
+    session_check_replies(&setup, HELLO "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nMAIL FROM:<a@b>\r\n",
+                          HELLO_OK "452 4.3.1 Insufficient system storage\r\n"
+                                   "503 5.5.1 Error: need MAIL command\r\n250 2.1.0 Ok\r\n");
     setup.refusals = 2; /* the only RECIPIENT, for want of memory */
-    check_replies(&setup, OPEN "DATA\r\nRCPT TO:<e@f>\r\nDATA\r\n",
-                  HELLO_OK "250 2.1.0 Ok\r\n452 4.5.3 Error: too many recipients\r\n"
-                           "554 5.5.1 Error: no valid recipients\r\n250 2.1.5 Ok\r\n"
-                           "354 End data with <CR><LF>.<CR><LF>\r\n");
+    session_check_replies(&setup, OPEN "DATA\r\nRCPT TO:<e@f>\r\nDATA\r\n",
+                          HELLO_OK "250 2.1.0 Ok\r\n452 4.5.3 Error: too many recipients\r\n"
+                                   "554 5.5.1 Error: no valid recipients\r\n250 2.1.5 Ok\r\n"
+                                   "354 End data with <CR><LF>.<CR><LF>\r\n");
     setup.refusals = 4; /* the second RECIPIENT, for a store that failed; DATA goes on */
-    check_replies(&setup, OPEN "RCPT TO:<e@f>\r\nDATA\r\n.\r\n",
-                  OPEN_OK "451 4.3.0 Error: queue file write error\r\n"
-                          "354 End data with <CR><LF>.<CR><LF>\r\n" QUEUED);
-    check_replies(&setup, OPEN "DATA\r\nRSET\r\n",
-                  OPEN_OK "451 4.3.0 Error: queue file write error\r\n250 2.0.0 Ok\r\n");
+    session_check_replies(&setup, OPEN "RCPT TO:<e@f>\r\nDATA\r\n.\r\n",
+                          OPEN_OK "451 4.3.0 Error: queue file write error\r\n"
+                                  "354 End data with <CR><LF>.<CR><LF>\r\n" QUEUED);
+    session_check_replies(&setup, OPEN "DATA\r\nRSET\r\n",
+                          OPEN_OK "451 4.3.0 Error: queue file write error\r\n250 2.0.0 Ok\r\n");
 }
 
 static void test_verdicts(void **state)
@@ -277,17 +217,17 @@ static void test_verdicts(void **state)
         .verdicts = {SMTP_NO_SPACE, SMTP_NO_MEMORY, SMTP_STORE_FAILED, SMTP_STORED},
         .verdict_count = 4};
     (void)state;
-    check_replies(&setup,
-                  READY ".\r\nMAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n"
-                        "MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n"
-                        "MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n",
-                  READY_OK
-                  "452 4.3.1 Insufficient system storage\r\n"
-                  "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
-                  "452 4.3.1 Insufficient system storage\r\n"
-                  "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
-                  "451 4.3.0 Error: queue file write error\r\n"
-                  "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n" QUEUED);
+    session_check_replies(
+        &setup,
+        READY ".\r\nMAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n"
+              "MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n"
+              "MAIL FROM:<>\r\nRCPT TO:<c@d>\r\nDATA\r\n.\r\n",
+        READY_OK "452 4.3.1 Insufficient system storage\r\n"
+                 "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
+                 "452 4.3.1 Insufficient system storage\r\n"
+                 "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n"
+                 "451 4.3.0 Error: queue file write error\r\n"
+                 "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CR><LF>.<CR><LF>\r\n" QUEUED);
 }
 
 /* PROTOCOL E25, E26, E16: exactly the limit, one more, and a message behind it. */
@@ -295,55 +235,59 @@ static void test_size_limit(void **state)
 {
     struct trace_setup setup = {.size_limit = 6};
     (void)state;
-    check_events(&setup, READY "..234\r\n.\r\nNOOP\r\n",
-                 GREETING HELLO_OK
-                 "SENDER smtp <a> <a@b> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n250 2.1.5 Ok\r\n"
-                 "DATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
-                 "BODY <.234\r\n>\nVERDICT\n" QUEUED "250 2.0.0 Ok\r\n");
-    check_events(&setup, READY "12345\r\n\n.\n.x\r\n.\rx\r\n.\r\nMAIL FROM:<>\r\n",
-                 GREETING HELLO_OK
-                 "SENDER smtp <a> <a@b> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n250 2.1.5 Ok\r\n"
-                 "DATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
-                 "BODY <12345\r>\nABANDONED\n552 5.3.4 Error: message file too big\r\n"
-                 "SENDER smtp <a> <> <>0\n250 2.1.0 Ok\r\n");
-    check_events(&setup, READY "1234\r\n.\r1", /* the CR given back is the one too many */
-                 GREETING HELLO_OK
-                 "SENDER smtp <a> <a@b> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n250 2.1.5 Ok\r\n"
-                 "DATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
-                 "BODY <1234\r\n>\nABANDONED\n");
+    session_check_events(
+        &setup, READY "..234\r\n.\r\nNOOP\r\n",
+        GREETING HELLO_OK
+        "SENDER smtp <a> <a@b> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n250 2.1.5 Ok\r\n"
+        "DATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
+        "BODY <.234\r\n>\nVERDICT\n" QUEUED "250 2.0.0 Ok\r\n");
+    session_check_events(
+        &setup, READY "12345\r\n\n.\n.x\r\n.\rx\r\n.\r\nMAIL FROM:<>\r\n",
+        GREETING HELLO_OK
+        "SENDER smtp <a> <a@b> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n250 2.1.5 Ok\r\n"
+        "DATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
+        "BODY <12345\r>\nABANDONED\n552 5.3.4 Error: message file too big\r\n"
+        "SENDER smtp <a> <> <>0\n250 2.1.0 Ok\r\n");
+    session_check_events(
+        &setup, READY "1234\r\n.\r1", /* the CR given back is the one too many */
+        GREETING HELLO_OK
+        "SENDER smtp <a> <a@b> <>0\n250 2.1.0 Ok\r\nRECIPIENT <c@d> <>\n250 2.1.5 Ok\r\n"
+        "DATA\n354 End data with <CR><LF>.<CR><LF>\r\n"
+        "BODY <1234\r\n>\nABANDONED\n");
     setup.size_limit = 0; /* none */
-    check_replies(&setup, HELLO "MAIL FROM:<> SIZE=99999999999999999999\r\n",
-                  HELLO_OK "250 2.1.0 Ok\r\n");
+    session_check_replies(&setup, HELLO "MAIL FROM:<> SIZE=99999999999999999999\r\n",
+                          HELLO_OK "250 2.1.0 Ok\r\n");
 }
 
 static void test_recipient_limit(void **state)
 {
     struct trace_setup setup = {.size_limit = 1000, .recipients_max = 2};
     (void)state;
-    check_replies(&setup,
-                  OPEN "RCPT TO:<e@f>\r\nRCPT TO:<g@h>\r\nRCPT TO:<>\r\nDATA\r\n.\r\n"
-                       "MAIL FROM:<>\r\nRCPT TO:<e@f>\r\n",
-                  OPEN_OK "250 2.1.5 Ok\r\n452 4.5.3 Error: too many recipients\r\n"
-                          "550 5.1.3 Error: null recipient address\r\n"
-                          "354 End data with <CR><LF>.<CR><LF>\r\n" QUEUED
-                          "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n");
+    session_check_replies(&setup,
+                          OPEN "RCPT TO:<e@f>\r\nRCPT TO:<g@h>\r\nRCPT TO:<>\r\nDATA\r\n.\r\n"
+                               "MAIL FROM:<>\r\nRCPT TO:<e@f>\r\n",
+                          OPEN_OK "250 2.1.5 Ok\r\n452 4.5.3 Error: too many recipients\r\n"
+                                  "550 5.1.3 Error: null recipient address\r\n"
+                                  "354 End data with <CR><LF>.<CR><LF>\r\n" QUEUED
+                                  "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n");
 }
 
 static void test_bad_command_limit(void **state)
 {
     struct trace_setup setup = {.size_limit = 1000, .bad_commands_max = 3};
     (void)state;
-    check_events(&setup, "X\r\nNOOP\r\nX\r\nDATA\r\nNOOP\r\n\r\nNOOP\r\n",
-                 GREETING "500 5.5.2 Error: command not recognized\r\n250 2.0.0 Ok\r\n"
-                          "500 5.5.2 Error: command not recognized\r\n"
-                          "503 5.5.1 Error: send HELO/EHLO first\r\n250 2.0.0 Ok\r\n"
-                          "421 4.7.0 Error: too many errors\r\nHANG UP 1\n");
-    check_events(&setup, HELLO "MAIL FROM:<>\r\nX\r\nX\r\nX\r\nX\r\nX\r\n",
-                 GREETING HELLO_OK "SENDER smtp <a> <> <>0\n250 2.1.0 Ok\r\n"
-                                   "500 5.5.2 Error: command not recognized\r\n"
-                                   "500 5.5.2 Error: command not recognized\r\n"
-                                   "500 5.5.2 Error: command not recognized\r\n"
-                                   "ABANDONED\n421 4.7.0 Error: too many errors\r\nHANG UP 1\n");
+    session_check_events(&setup, "X\r\nNOOP\r\nX\r\nDATA\r\nNOOP\r\n\r\nNOOP\r\n",
+                         GREETING "500 5.5.2 Error: command not recognized\r\n250 2.0.0 Ok\r\n"
+                                  "500 5.5.2 Error: command not recognized\r\n"
+                                  "503 5.5.1 Error: send HELO/EHLO first\r\n250 2.0.0 Ok\r\n"
+                                  "421 4.7.0 Error: too many errors\r\nHANG UP 1\n");
+    session_check_events(&setup, HELLO "MAIL FROM:<>\r\nX\r\nX\r\nX\r\nX\r\nX\r\n",
+                         GREETING HELLO_OK
+                         "SENDER smtp <a> <> <>0\n250 2.1.0 Ok\r\n"
+                         "500 5.5.2 Error: command not recognized\r\n"
+                         "500 5.5.2 Error: command not recognized\r\n"
+                         "500 5.5.2 Error: command not recognized\r\n"
+                         "ABANDONED\n421 4.7.0 Error: too many errors\r\nHANG UP 1\n");
 }
 
 /* A line of `size` octets with its end, then NOOP: one reply each, cut wherever. */
@@ -361,16 +305,16 @@ static void check_long_line(uint64_t size, const char *end, const char *wanted)
     free(line);
 
     struct bytes view = trace_text_view(&input);
-    run_whole(&whole, &lenient, view);
-    assert_text(&whole.replies, bytes_from_text(wanted));
+    session_trace_run(&whole, &lenient, view, &(struct trace_cuts){0});
+    session_check_text(&whole.replies, bytes_from_text(wanted));
     uint64_t step = size > 10000 ? 9973 : 13;
     for (uint64_t at = 1; at < view.size; at += step)
-        assert_same_as_whole(&whole, &lenient, view, &(struct trace_cuts){.at = at});
+        session_check_same(&whole, &lenient, view, &(struct trace_cuts){.at = at});
     for (uint64_t at = SMTP_LINE_MAX - 4; at < SMTP_LINE_MAX + 4 && at < view.size; at++)
-        assert_same_as_whole(&whole, &lenient, view, &(struct trace_cuts){.at = at});
-    assert_same_as_whole(&whole, &lenient, view, &(struct trace_cuts){.every = 1});
-    assert_same_as_whole(&whole, &lenient, view, &(struct trace_cuts){.every = 4096});
-    assert_same_as_whole(&whole, &lenient, view, &(struct trace_cuts){.seed = 7});
+        session_check_same(&whole, &lenient, view, &(struct trace_cuts){.at = at});
+    session_check_same(&whole, &lenient, view, &(struct trace_cuts){.every = 1});
+    session_check_same(&whole, &lenient, view, &(struct trace_cuts){.every = 4096});
+    session_check_same(&whole, &lenient, view, &(struct trace_cuts){.seed = 7});
     session_trace_close(&whole);
     trace_text_free(&input);
 }
@@ -399,7 +343,8 @@ struct live {
 
 static void live_open(struct live *live)
 {
-    *live = (struct live){.config = {.hostname = BYTES("sink"), .recipients_max = 9}};
+    *live = (struct live){
+        .config = {.hostname = BYTES("sink"), .recipients_max = 9, .offers = SMTP_OFFERS_EVERY}};
     live->replies.data = live->replies_text;
     live->replies.capacity = sizeof(live->replies_text);
     smtp_config_prepare(&live->config, live->config_text);
@@ -588,7 +533,7 @@ static void test_random_sequences_against_a_model(void **state)
         struct trace_cuts cuts = {.seed = (uint64_t)run};
         session_trace_run(&trace, &setup, trace_text_view(&input), &cuts);
         read_codes(trace_text_view(&trace.replies), &found);
-        assert_text(&found, trace_text_view(&wanted));
+        session_check_text(&found, trace_text_view(&wanted));
         session_trace_close(&trace);
         trace_text_free(&input);
         trace_text_free(&wanted);
@@ -604,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_other_commands),
         cmocka_unit_test(test_addresses_and_parameters),
         cmocka_unit_test(test_strict),
+        cmocka_unit_test(test_strict_early_talk),
         cmocka_unit_test(test_events_in_order),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_verdicts),

@@ -42,6 +42,11 @@ static void check_file(const char *name)
     snprintf(path, sizeof(path), "%s/%s", FOLDER, name);
     transcript_open(&transcript, path);
     uint64_t size = transcript.input.size;
+    if (transcript.setup.is_strict) { /* whole, it would talk too early */
+        check_run(&transcript, name, &(struct trace_cuts){.every = 1}, NULL);
+        transcript_close(&transcript);
+        return;
+    }
 
     check_run(&transcript, name, &(struct trace_cuts){0}, NULL);
     session_trace_run(&whole, &transcript.setup, trace_text_view(&transcript.input),
