@@ -1,47 +1,203 @@
-"""Client programs that people use deliver, and what they sent comes back octet for octet."""
+"""Client programs and libraries that people use deliver, and what they sent comes back octet for octet."""
 import os
-import shutil
+import re
 import smtplib
-import subprocess
-import tempfile
-import unittest
+from collections import namedtuple
 
+import client_test
 import harness
+import peers
+from client_test import BODY, HARD, MESSAGE, RECIPIENTS, SENDER, UNDOTTED, UNDOTTED_BODY
 
-HARD = (b"Subject: hard\r\n\r\n"
-        b".\r\n..\r\n.leading dot\r\n\r\n\r\n...three\r\n"
-        b"8-bit: \xe4\xf6\xfc \xff\xfe\r\n" + b"x" * 100_000 + b"\r\n"
-        b"tab\tand nul-free control \x01\x02\r\n.\r\nlast\r\n")
+PROGRAMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "clients")
 
 
 def stuff(content):
-    return content.replace(b"\r\n.", b"\r\n..") if not content.startswith(b".") else \
-        b"." + content.replace(b"\r\n.", b"\r\n..")
+    return re.sub(rb"(^|\r\n)\.", rb"\1..", content)
 
 
-class Clients(unittest.TestCase):
-    def setUp(self):
-        self.server = harness.Server()
-        self.addCleanup(self.server.close)
-        self.home = tempfile.mkdtemp(prefix="ringsink-clients-")
-        self.addCleanup(shutil.rmtree, self.home, True)
+# How what arrived compares with what was given.
+WHOLE = "every octet"
+ONLY_BODY = "the client writes the header itself; every octet of the body"
+DECODED = "the client chooses quoted-printable; every octet of the body once that is undone"
 
-    def need(self, program):
-        path = shutil.which(program) or shutil.which(program, path="/usr/sbin:/sbin")
-        self.assertIsNotNone(path, f"{program} is missing: run scripts/setup")
-        return path
+# One library each. program: of clients/, called with PORT SENDER FILE RECIPIENT...; given: the file;
+# same: how it is compared; added: what the library appends to every body.
+Library = namedtuple("Library", "name package interpreter program given same added", defaults=(MESSAGE, WHOLE, b""))
 
-    def file(self, content):
-        path = os.path.join(self.home, "message")
-        with open(path, "wb") as message:
-            message.write(content)
-        return path
+LIBRARIES = (
+    Library("aiosmtplib", "python3-aiosmtplib", "/usr/bin/python3", "aiosmtplib_send.py", HARD),
+    Library("twisted", "python3-twisted", "/usr/bin/python3", "twisted_send.py", HARD),
+    Library("perl_net_smtp", "perl", "perl", "net_smtp.pl", HARD),
+    Library("perl_email_sender", "libemail-sender-perl", "perl", "email_sender.pl", HARD),
+    Library("perl_mime_lite", "libmime-lite-perl", "perl", "mime_lite.pl", same=ONLY_BODY),
+    Library("perl_mail_sendmail", "libmail-sendmail-perl", "perl", "mail_sendmail.pl", same=ONLY_BODY),
+    Library("phpmailer", "libphp-phpmailer", "php", "phpmailer.php", same=ONLY_BODY, added=b"\r\n"),
+    Library("ruby_net_smtp", "ruby", "ruby", "net_smtp.rb", HARD),
+    Library("lua_socket", "lua-socket", "lua5.4", "socket_smtp.lua", HARD),
+    Library("tcllib_smtp", "tcllib", "tclsh", "smtp.tcl", same=ONLY_BODY),
+    Library("libesmtp", "libesmtp-dev", "cc", "libesmtp.c", HARD),
+    Library("nodemailer", "nodejs", "node", "nodemailer.js", HARD),
+    Library("emailjs", "nodejs", "node", "emailjs.mjs", UNDOTTED, ONLY_BODY, b"\r\n\r\n\r\n"),
+)
 
-    def only_message(self):
-        messages = harness.listed(self.server.spool)
-        self.assertEqual(len(messages), 1, messages)
-        return messages[0], harness.cat(self.server.spool, messages[0]["id"])
 
+class Libraries(client_test.ClientTest):
+    def command(self, library):
+        program = os.path.join(PROGRAMS, library.program)
+        if library.program.endswith(".c"):
+            built = os.path.join(self.home, "client")
+            self.run_client(library.package, library.interpreter, "-o", built, program, "-lesmtp")
+            return [built]
+        if library.interpreter == "node":
+            return [library.interpreter, program, peers.node_modules()]
+        return [library.interpreter, program]
+
+    def deliver(self, library, server=None, environment=None):
+        path = self.file(library.given)
+        self.run_client(library.package, *self.command(library), (server or self.server).port, SENDER, path,
+                        *RECIPIENTS, environment=environment)
+        message, content = self.only_message(server)
+        self.assert_envelope(message)
+        if library.same == WHOLE:
+            self.assert_octets(content, library.given)
+        else:
+            self.assert_octets(client_test.body_of(content), client_test.body_of(library.given) + library.added)
+
+
+def test_of(library):
+    return lambda self: self.deliver(library)
+
+
+for one in LIBRARIES:
+    setattr(Libraries, "test_" + one.name, test_of(one))
+
+
+class Programs(client_test.ClientTest):
+    def assert_message(self, same, wanted=MESSAGE):
+        message, content = self.only_message()
+        self.assert_envelope(message)
+        if same == WHOLE:
+            self.assert_octets(content, wanted)
+        elif same == ONLY_BODY:
+            self.assert_octets(client_test.body_of(content), client_test.body_of(wanted))
+        else:
+            self.assert_octets(client_test.decoded_body_of(content), client_test.body_of(wanted))
+
+    def test_curl(self):
+        path = self.file(HARD)
+        self.run_client("curl", "curl", "-sS", f"smtp://127.0.0.1:{self.server.port}/client.test", "--mail-from", SENDER,
+                        "--mail-rcpt", RECIPIENTS[0], "--mail-rcpt", RECIPIENTS[1], "--upload-file", path)
+        self.assert_message(WHOLE, HARD)
+
+    def test_curl_local_line_ends(self):
+        path = self.file(client_test.local(HARD))
+        self.run_client("curl", "curl", "-sS", f"smtp://127.0.0.1:{self.server.port}/client.test", "--mail-from", SENDER,
+                        "--mail-rcpt", RECIPIENTS[0], "--mail-rcpt", RECIPIENTS[1], "--crlf", "-T", path)
+        self.assert_message(WHOLE, HARD)
+
+    def test_curl_keeps_lone_newlines_and_adds_no_more_than_the_last(self):
+        """Without --crlf local line ends are sent as they are; what ends no line gets CR LF."""
+        content = b"Subject: local\n\nline\n.\n\nno end"
+        self.run_client("curl", "curl", "-sS", f"smtp://127.0.0.1:{self.server.port}/client.test", "--mail-from", SENDER,
+                        "--mail-rcpt", RECIPIENTS[0], "--mail-rcpt", RECIPIENTS[1], "-T", self.file(content))
+        self.assert_message(WHOLE, content + b"\r\n")
+
+    def test_msmtp(self):
+        """It leaves every octet alone if told to write no header."""
+        config = self.file(f"account default\nhost 127.0.0.1\nport {self.server.port}\nfrom {SENDER}\ntls off\nauth off\n"
+                           "set_date_header off\nset_from_header off\nset_msgid_header off\n", "msmtprc")
+        self.run_client("msmtp", "msmtp", "-C", config, *RECIPIENTS, content=client_test.local(MESSAGE))
+        self.assert_message(WHOLE)
+
+    def test_esmtp(self):
+        config = self.file(f"hostname = 127.0.0.1:{self.server.port}\nstarttls = disabled\n", "esmtprc")
+        self.run_client("esmtp", "esmtp", "-C", config, "-f", SENDER, *RECIPIENTS, content=client_test.local(HARD))
+        self.assert_message(WHOLE, HARD)
+
+    def test_s_nail(self):
+        self.run_client("s-nail", "s-nail", "-:/", "-Sv15-compat", f"-Smta=smtp://127.0.0.1:{self.server.port}",
+                        "-Ssmtp-auth=none", "-Ssendcharsets=utf-8", f"-Sfrom={SENDER}", "-Shostname=client.test",
+                        "-s", "sent by s-nail", *RECIPIENTS, content=client_test.local(BODY))
+        self.assert_message(DECODED)
+
+    def test_mutt(self):
+        config = self.file(f"set smtp_url=smtp://127.0.0.1:{self.server.port}\nset ssl_starttls=no\nset ssl_force_tls=no\n"
+                           f"set from={SENDER}\nset use_envelope_from=yes\nset copy=no\nset hostname=client.test\n"
+                           "set charset=utf-8\nset send_charset=utf-8\n", "muttrc")
+        self.run_client("mutt", "mutt", "-n", "-F", config, "-s", "sent by mutt", "--", *RECIPIENTS,
+                        content=client_test.local(BODY))
+        self.assert_message(DECODED)
+
+    def test_nmh(self):
+        """post writes Date and Message-ID itself."""
+        self.file("Path: Mail\n", ".mh_profile")
+        draft = re.sub(rb"(?m)^(Date|Message-ID): .*\n", b"", client_test.local(MESSAGE))
+        self.run_client("nmh", "/usr/lib/mh/post", "-server", "127.0.0.1", "-port", self.server.port, "-mts", "smtp",
+                        "-client", "client.test", "-notls", self.file(draft, "draft"))
+        self.assert_message(ONLY_BODY)
+
+    def test_git_send_email(self):
+        self.run_client("git-email", "git", "send-email", f"--from={SENDER}", f"--to={RECIPIENTS[0]}",
+                        f"--to={RECIPIENTS[1]}", "--confirm=never", "--smtp-server=127.0.0.1",
+                        f"--smtp-server-port={self.server.port}", "--smtp-domain=client.test", "--suppress-cc=all",
+                        "--no-validate", self.file(client_test.local(MESSAGE)))
+        self.assert_message(ONLY_BODY)
+
+    def test_sendemail(self):
+        """It does not double dots, and makes a part of a multipart message of what it is given."""
+        path = self.file(client_test.local(UNDOTTED_BODY))
+        self.run_client("sendemail", "sendEmail", "-f", SENDER, "-t", *RECIPIENTS, "-u", "sent by sendEmail",
+                        "-s", f"127.0.0.1:{self.server.port}", "-o", "tls=no", "-o", "fqdn=client.test",
+                        "-o", "message-charset=utf-8", "-o", f"message-file={path}")
+        message, content = self.only_message()
+        self.assert_envelope(message)
+        part = client_test.body_of(content[content.index(b"Content-Type: text/plain;"):])
+        self.assert_octets(part[:part.rindex(b"------MIME")], UNDOTTED_BODY + b"\r\n\r\n")
+
+    def test_fdm(self):
+        """It fetches from its standard input and delivers to one recipient."""
+        config = self.file('set no-received\naccount "input" stdin\n'
+                           f'action "send" smtp server "127.0.0.1" port {self.server.port} from "{SENDER}" to "{RECIPIENTS[0]}"\n'
+                           'match all action "send"\n', "fdm.conf")
+        self.run_client("fdm", "fdm", "-f", config, "-a", "input", "fetch", content=client_test.local(MESSAGE))
+        message, content = self.only_message()
+        self.assert_envelope(message, recipients=RECIPIENTS[:1])
+        self.assert_octets(content, MESSAGE)
+
+    def test_opensmtpd_smtp(self):
+        peers.opensmtpd_send(self.server.port, SENDER, RECIPIENTS, client_test.local(MESSAGE))
+        self.assert_message(WHOLE)
+
+    def test_nullmailer(self):
+        peers.nullmailer_send(self.server.port, SENDER, RECIPIENTS, client_test.local(MESSAGE))
+        self.assert_message(WHOLE)
+
+    def test_ssmtp(self):
+        peers.ssmtp_send(self.server.port, SENDER, RECIPIENTS, client_test.local(MESSAGE))
+        self.assert_message(ONLY_BODY)
+
+    def test_dma(self):
+        """It delivers each recipient on a connection of its own."""
+        peers.dma_send(self.server.port, SENDER, RECIPIENTS, client_test.local(MESSAGE))
+        messages = self.messages(count=2)
+        self.assertEqual(sorted(message["recipients"] for message in messages), [[name] for name in RECIPIENTS])
+        for message in messages:
+            self.assertEqual(message["from"], SENDER)
+            self.assert_octets(client_test.body_of(harness.cat(self.server.spool, message["id"])), BODY)
+
+    def test_smtp_source(self):
+        self.run_client("postfix", "smtp-source", "-s", "20", "-m", "500", "-l", "4096", "-f", SENDER, "-t", RECIPIENTS[0],
+                        "-M", "client.test", f"127.0.0.1:{self.server.port}")
+        body = b"".join(str(i % 10).encode() + b"X" * 77 + b"\r\n" for i in range(1, 100))
+        for message in self.messages(count=500)[:5]:
+            content = harness.cat(self.server.spool, message["id"])
+            header, _, rest = content.partition(b"\r\n\r\n")
+            self.assertIn(b"From: <" + SENDER.encode() + b">", header)
+            self.assertTrue(rest.startswith(body[:4000]), rest[:200])
+
+
+class Sockets(client_test.ClientTest):
     def test_raw_socket_hard_content(self):
         with self.server.connect() as client:
             client.begin()
@@ -50,7 +206,7 @@ class Clients(unittest.TestCase):
             identifier = answer.split()[-1].decode()
         message, content = self.only_message()
         self.assertEqual(message["id"], identifier)
-        self.assertEqual(content, HARD)
+        self.assert_octets(content, HARD)
 
     def test_smtplib(self):
         with smtplib.SMTP("127.0.0.1", self.server.port, timeout=30) as client:
@@ -58,61 +214,18 @@ class Clients(unittest.TestCase):
             self.assertIn("pipelining", client.esmtp_features)
             self.assertIn("8bitmime", client.esmtp_features)
             self.assertTrue(client.esmtp_features["size"].isdigit())
-            client.sendmail("sender@example.com", ["one@example.com", "two@example.com"], HARD,
-                            mail_options=["BODY=8BITMIME"])
+            client.sendmail(SENDER, RECIPIENTS, HARD, mail_options=["BODY=8BITMIME"])
         message, content = self.only_message()
-        self.assertEqual(content, HARD)
-        self.assertEqual(message["from"], "sender@example.com")
-        self.assertEqual(message["recipients"], ["one@example.com", "two@example.com"])
+        self.assert_octets(content, HARD)
+        self.assertEqual(message["from"], SENDER)
+        self.assertEqual(message["recipients"], RECIPIENTS)
 
     def test_smtplib_twenty_megabytes(self):
         line = bytes(range(32, 127)) + b"\r\n"
         content = b"Subject: big\r\n\r\n" + line * (20_000_000 // len(line))
         with smtplib.SMTP("127.0.0.1", self.server.port, timeout=60) as client:
-            client.sendmail("a@example.com", ["b@example.com"], content)
-        self.assertEqual(self.only_message()[1], content)
-
-    def test_curl(self):
-        path = self.file(HARD)
-        result = harness.run(self.need("curl"), "-sS", f"smtp://127.0.0.1:{self.server.port}/client.test",
-                             "--mail-from", "a@client.test", "--mail-rcpt", "b@sink.test", "-T", path)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual(self.only_message()[1], HARD)
-
-    def test_swaks(self):
-        content = HARD.replace(b"\x01\x02", b"")
-        path = self.file(content)
-        result = harness.run(self.need("swaks"), "--server", f"127.0.0.1:{self.server.port}",
-                             "--from", "a@client.test", "--to", "b@sink.test", "--data", "@" + path,
-                             "--ehlo", "client.test", errors="replace")
-        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
-        self.assertEqual(self.only_message()[1].rstrip(b"\r\n"), content.rstrip(b"\r\n"))
-
-    def test_msmtp(self):
-        content = b"From: a@client.test\r\nTo: b@sink.test\r\n" + HARD.replace(b"\x01\x02", b"")
-        # msmtp takes local line ends and refuses nothing; the longest line it can send is its own affair.
-        content = content.replace(b"x" * 100_000, b"x" * 900)
-        config = self.file(f"account default\nhost 127.0.0.1\nport {self.server.port}\n"
-                           "from a@client.test\ntls off\nauth off\nset_date_header off\n"
-                           "set_from_header off\nset_msgid_header off\n".encode())
-        os.chmod(config, 0o600)
-        result = subprocess.run([self.need("msmtp"), "-C", config, "b@sink.test"], check=False, timeout=60,
-                                input=content.replace(b"\r\n", b"\n"), stderr=subprocess.PIPE)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        self.assertEqual(self.only_message()[1], content)
-
-    def test_smtp_source(self):
-        result = harness.run(self.need("smtp-source"), "-s", "20", "-m", "500", "-l", "4096", "-f", "a@client.test",
-                             "-t", "b@sink.test", "-M", "client.test", f"127.0.0.1:{self.server.port}")
-        self.assertEqual(result.returncode, 0, result.stderr)
-        messages = harness.listed(self.server.spool)
-        self.assertEqual(len(messages), 500)
-        body = b"".join(str(i % 10).encode() + b"X" * 77 + b"\r\n" for i in range(1, 100))
-        for message in messages[:5]:
-            content = harness.cat(self.server.spool, message["id"])
-            headers, _, rest = content.partition(b"\r\n\r\n")
-            self.assertIn(b"From: <a@client.test>", headers)
-            self.assertTrue(rest.startswith(body[:4000]), rest[:200])
+            client.sendmail(SENDER, RECIPIENTS, content)
+        self.assert_octets(self.only_message()[1], content)
 
     def test_two_messages_and_verify(self):
         with self.server.connect() as client:
