@@ -115,6 +115,15 @@ static bool is_address(int family, struct bytes digits)
     return inet_pton(family, text, address) == 1;
 }
 
+/* RFC 5321 4.1.3: a Standardized-tag is an Ldh-str: no dot, no hyphen at its end. */
+static bool is_tag(struct bytes text)
+{
+    struct bytes run = text;
+    if (text.size == 0 || text.data[text.size - 1] == '-') return false;
+    return bytes_find(text, '.') == text.size && is_ascii(text) &&
+           take_run(&run, CLASS_LDH).size == text.size;
+}
+
 /* RFC 5321 4.1.3: IPv4, IPv6 behind its tag, or any other tag with something behind it. */
 static bool is_literal(struct bytes inside)
 {
@@ -122,7 +131,7 @@ static bool is_literal(struct bytes inside)
     if (is_address(AF_INET, inside)) return true;
     uint64_t colon = bytes_find(inside, ':');
     struct bytes tag = bytes_take(&inside, colon);
-    return inside.size > 1 && take_run(&tag, CLASS_LDH).size == colon && colon > 0;
+    return inside.size > 1 && is_tag(tag);
 }
 
 static bool take_literal(struct bytes *text, bool is_strict)

@@ -91,6 +91,8 @@ static const struct path_row rows[] = {
     {"<u@[IPv6:2001:db8::1]>", OK, OK, "u@[IPv6:2001:db8::1]", ""},
     {"<u@[ipv6:::ffff:192.0.2.1]>", OK, OK, "u@[ipv6:::ffff:192.0.2.1]", ""},
     {"<u@[x-tag:anything]>", OK, OK, "u@[x-tag:anything]", ""},
+    {"<u@[x.tag:anything]>", OK, BAD, "u@[x.tag:anything]", ""}, /* RFC 5321 4.1.3: Ldh-str */
+    {"<u@[tag-:anything]>", OK, BAD, "u@[tag-:anything]", ""},
     {"<u@[192.0.2.256]>", OK, BAD, "u@[192.0.2.256]", ""},
     {"<u@[IPv6:12345::]>", OK, BAD, "u@[IPv6:12345::]", ""},
     {"<u@[:x]>", OK, BAD, "u@[:x]", ""},
