@@ -1,5 +1,7 @@
 #include "ring/net.h"
 
+#include "ring/net_unix.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -93,11 +95,8 @@ uint32_t net_resolve(const char *text, uint16_t default_port, int family,
 {
     struct endpoint endpoint = {{0}, {0}};
     if (strncmp(text, "inet:", 5) == 0) text += 5; /* as smtp-sink and smtp-source write it */
-    if (strncmp(text, "unix:", 5) == 0) {
-        (void)snprintf(error, NET_ERROR_MAX, "'%s': unix sockets are not there yet: try HOST:PORT",
-                       text);
-        return 0;
-    }
+    if (strncmp(text, NET_UNIX_PREFIX, strlen(NET_UNIX_PREFIX)) == 0)
+        return capacity > 0 && net_unix_parse(text, addresses, error) ? 1 : 0;
     if (text[0] == '\0' || !split(text, &endpoint)) {
         (void)snprintf(error, NET_ERROR_MAX,
                        "'%s' is no address: try HOST:PORT, [V6]:PORT or :PORT", text);
@@ -113,6 +112,11 @@ uint32_t net_resolve(const char *text, uint16_t default_port, int family,
     return look_up(&endpoint, family, addresses, capacity, error);
 }
 
+bool net_is_unix(const struct net_address *address)
+{
+    return address->storage.ss_family == AF_UNIX;
+}
+
 const char *net_format(char *out, const struct net_address *address)
 {
     char host[INET6_ADDRSTRLEN] = "?";
@@ -121,6 +125,8 @@ const char *net_format(char *out, const struct net_address *address)
         const struct sockaddr_in *in = storage;
         (void)inet_ntop(AF_INET, &in->sin_addr, host, sizeof host);
         (void)snprintf(out, NET_TEXT_MAX, "%s:%u", host, ntohs(in->sin_port));
+    } else if (net_is_unix(address)) {
+        (void)snprintf(out, NET_TEXT_MAX, NET_UNIX_PREFIX "%s", net_unix_path(address));
     } else {
         const struct sockaddr_in6 *in6 = storage;
         (void)inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof host);
@@ -132,6 +138,7 @@ const char *net_format(char *out, const struct net_address *address)
 bool net_is_loopback(const struct net_address *address)
 {
     const void *storage = &address->storage;
+    if (net_is_unix(address)) return true;
     if (address->storage.ss_family == AF_INET) {
         const struct sockaddr_in *in = storage;
         return ntohl(in->sin_addr.s_addr) >> 24 == 127;
@@ -140,11 +147,27 @@ bool net_is_loopback(const struct net_address *address)
     return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
 }
 
-bool net_peer(int socket_file, struct net_address *address)
+uint16_t net_port(const struct net_address *address)
 {
-    address->size = sizeof address->storage;
-    void *storage = &address->storage;
-    return getpeername(socket_file, storage, &address->size) == 0;
+    const void *storage = &address->storage;
+    const struct sockaddr_in *in = storage; /* the port stands at the same place in sockaddr_in6 */
+    return net_is_unix(address) ? 0 : ntohs(in->sin_port);
+}
+
+bool net_format_peer(char *out, int socket_file)
+{
+    struct net_address address = {.size = sizeof address.storage};
+    void *storage = &address.storage;
+    if (getpeername(socket_file, storage, &address.size) != 0) return false;
+    if (net_is_unix(&address)) return net_unix_format_peer(out, socket_file);
+    (void)net_format(out, &address);
+    return true;
+}
+
+bool net_has_input(int socket_file)
+{
+    char octet = 0;
+    return recv(socket_file, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 static void set_option(int socket_file, int level, int name)
@@ -169,6 +192,7 @@ static int open_bound(const struct net_address *address, bool reuse_port)
 
 int net_check_free(const struct net_address *address)
 {
+    if (net_is_unix(address)) return net_unix_check_free(address);
     int file = open_bound(address, false);
     if (file < 0) return file;
     close(file);

@@ -1,5 +1,5 @@
 /*
- * net -- addresses and listening sockets.
+ * net -- addresses, TCP and unix, and their sockets.
  *
  * Errors:     a parse error is a sentence; a system error is -errno.
  */
@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
-#define NET_TEXT_MAX  80
+#define NET_TEXT_MAX  128
 #define NET_ERROR_MAX 512
 
 struct net_address {
@@ -21,23 +21,35 @@ struct net_address {
 
 /*
  * Reads "HOST:PORT", "[V6]:PORT", ":PORT" (all interfaces), "HOST", "PORT" (digits only, all
- * interfaces of the family) and resolves it. Without a port `default_port` is taken. Writes at most
- * `capacity` addresses and returns how many; 0 with a sentence in `error` (NET_ERROR_MAX).
+ * interfaces of the family) and resolves it, or "unix:PATH". Without a port `default_port` is
+ * taken. Writes at most `capacity` addresses and returns how many; 0 with a sentence in `error`
+ * (NET_ERROR_MAX).
  */
 MUST_USE uint32_t net_resolve(const char *text, uint16_t default_port, int family,
                               struct net_address *addresses, uint32_t capacity, char *error);
 
-/* "127.0.0.1:2525" or "[::1]:2525" into `out` (NET_TEXT_MAX); returns it. */
+/* "127.0.0.1:2525", "[::1]:2525" or "unix:/path" into `out` (NET_TEXT_MAX); returns it. */
 const char *net_format(char *out, const struct net_address *address);
 
+bool net_is_unix(const struct net_address *address);
+/* True for a unix socket too: only this machine reaches it. */
 bool net_is_loopback(const struct net_address *address);
+/* 0 for a unix socket. */
+uint16_t net_port(const struct net_address *address);
 
-/* The other end of a connected socket. False if it is gone already. */
-MUST_USE bool net_peer(int socket, struct net_address *address);
+/*
+ * The other end of a connected socket into `out` (NET_TEXT_MAX): "127.0.0.1:41234", or
+ * "unix:pid=1,uid=0" as it was at its connect. False if it is gone already.
+ */
+MUST_USE bool net_format_peer(char *out, int socket);
+
+/* Has the other end sent what is not yet received? */
+bool net_has_input(int socket);
 
 /*
  * Binds `address` once without SO_REUSEPORT and closes it again: 0, or -errno (EADDRINUSE: a
- * forgotten server has it; EADDRNOTAVAIL, EACCES).
+ * forgotten server has it; EADDRNOTAVAIL, EACCES). For a unix socket it is
+ * net_unix_check_free().
  */
 MUST_USE int net_check_free(const struct net_address *address);
 

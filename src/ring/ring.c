@@ -114,6 +114,13 @@ void ring_accept(struct ring *ring, int listener, struct ring_token token)
     mark(sqe, token);
 }
 
+void ring_accept_once(struct ring *ring, int listener, struct ring_token token)
+{
+    struct io_uring_sqe *sqe = entry(ring);
+    io_uring_prep_accept(sqe, listener, NULL, NULL, SOCK_CLOEXEC);
+    mark(sqe, token);
+}
+
 void ring_receive(struct ring *ring, int socket, struct ring_token token, bool poll_first)
 {
     CHECK(ring->buffers.count > 0);

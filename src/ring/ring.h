@@ -52,6 +52,8 @@ uint64_t ring_memory(const struct ring_options *options);
 
 /* Multishot accept: each result is a descriptor. */
 void ring_accept(struct ring *ring, int listener, struct ring_token token);
+/* One accept: where several rings share a listener, a multishot gives one of them everything. */
+void ring_accept_once(struct ring *ring, int listener, struct ring_token token);
 /* Multishot receive into provided buffers; `poll_first` when the socket is known to be empty. */
 void ring_receive(struct ring *ring, int socket, struct ring_token token, bool poll_first);
 /* One send of all of `data`; the result may still be short. */

@@ -31,13 +31,26 @@
 #define SEGMENTS_PER_WORKER_USUAL 8
 #define SPOOL_SIZE_DEFAULT_MAX    (16 * GIB)
 #define SIZE_LIMIT_DEFAULT        (50 * MIB)
+#define TIMEOUT_MIN_NS            (10 * 1000000)
+#define TIMEOUT_MAX_NS            (24 * 3600 * NS_PER_S)
+#define BAD_COMMANDS_MAX          (UINT16_MAX - 1) /* the session counts them in 16 bits */
+#define SMTP_PORT                 25
 
 static const char *const durability_names[] = {"discard", "page", NULL};
 static const char *const when_full_names[] = {"recycle", "refuse", NULL};
 static const char *const buffers_names[] = {"auto", "plain", NULL};
+/* In the order of enum smtp_bare_newline. */
+static const char *const bare_newline_names[] = {"keep", "reject", "normalize", NULL};
 static const char *const log_format_names[] = {"text", "json", NULL};
 
 #define FIELD(name) offsetof(struct config, name)
+
+/* EHLO's keyword, its option's name. */
+#define ROW_OFF(keyword, option, text)                                                             \
+    {                                                                                              \
+        .kind = OPTION_FLAG, .name = option, .offset = FIELD(is_off[SMTP_EXTENSION_##keyword]),    \
+        .help = text                                                                               \
+    }
 
 static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .name = "server", .help = "Server"},
@@ -139,8 +152,73 @@ static const struct option_row rows[] = {
      .offset = FIELD(idle_timeout_ns),
      .argument = "T",
      .help = "421 after this long a silence  [300s]",
-     .minimum = 10 * 1000000,
-     .maximum = 24 * 3600 * NS_PER_S},
+     .minimum = TIMEOUT_MIN_NS,
+     .maximum = TIMEOUT_MAX_NS},
+    {.kind = OPTION_DURATION,
+     .name = "command-timeout",
+     .offset = FIELD(command_timeout_ns),
+     .argument = "T",
+     .help = "421 if one command takes longer from its first octet; content gets this and its "
+             "octets / min-data-rate  [300s]",
+     .minimum = TIMEOUT_MIN_NS,
+     .maximum = TIMEOUT_MAX_NS},
+    {.kind = OPTION_SIZE,
+     .name = "min-data-rate",
+     .offset = FIELD(min_data_rate),
+     .argument = "SIZE",
+     .help = "octets a second that content must bring on average; 0: no limit  [500]",
+     .maximum = 1 * GIB},
+    {.kind = OPTION_COUNT,
+     .name = "max-bad-commands",
+     .offset = FIELD(max_bad_commands),
+     .argument = "N",
+     .help = "bad commands of one session; 421 beyond  [20]",
+     .minimum = 1,
+     .maximum = BAD_COMMANDS_MAX},
+    {.kind = OPTION_FLAG,
+     .letter = 'L',
+     .name = "lmtp",
+     .offset = FIELD(is_lmtp),
+     .help = "LMTP: LHLO, and one reply a recipient"},
+    {.kind = OPTION_FLAG,
+     .name = "strict",
+     .offset = FIELD(is_strict),
+     .help = "refuse what the RFCs let a server tolerate"},
+    {.kind = OPTION_FLAG,
+     .name = "strict-lines",
+     .offset = FIELD(has_strict_lines),
+     .help = "554 to content with a line of more than 998 octets"},
+    {.kind = OPTION_CHOICE,
+     .name = "bare-newline",
+     .offset = FIELD(bare_newline),
+     .argument = "WHAT",
+     .help = "a lone LF in content: keep | reject with 550 | normalize to CR LF  [keep]",
+     .choices = bare_newline_names},
+    {.kind = OPTION_TEXT,
+     .name = "auth",
+     .offset = FIELD(auth),
+     .argument = "WHO",
+     .help = "who may log in: any | none | a FILE of user:password lines  [any]"},
+    {.kind = OPTION_FLAG,
+     .name = "require-auth",
+     .offset = FIELD(is_auth_required),
+     .help = "530 to MAIL before a login"},
+    {.kind = OPTION_FLAG,
+     .name = "no-service",
+     .offset = FIELD(is_out_of_service),
+     .help = "554 instead of the greeting, then 503 until QUIT"},
+    ROW_OFF(PIPELINING, "no-pipelining", "do not offer PIPELINING"),
+    ROW_OFF(SIZE, "no-size", "do not offer SIZE"),
+    ROW_OFF(VRFY, "no-vrfy", "do not offer VRFY"),
+    ROW_OFF(ETRN, "no-etrn", "do not offer ETRN"),
+    ROW_OFF(ENHANCEDSTATUSCODES, "no-enhancedstatuscodes", "do not offer ENHANCEDSTATUSCODES"),
+    ROW_OFF(8BITMIME, "no-8bitmime", "do not offer 8BITMIME, nor SMTPUTF8"),
+    ROW_OFF(DSN, "no-dsn", "do not offer DSN"),
+    ROW_OFF(SMTPUTF8, "no-smtputf8", "do not offer SMTPUTF8"),
+    ROW_OFF(CHUNKING, "no-chunking", "do not offer CHUNKING, nor BINARYMIME"),
+    ROW_OFF(BINARYMIME, "no-binarymime", "do not offer BINARYMIME"),
+    ROW_OFF(AUTH, "no-auth", "the same as --auth none"),
+    ROW_OFF(HELP, "no-help", "do not offer HELP"),
     {.kind = OPTION_HEADING, .name = "run", .help = "Running it"},
     {.kind = OPTION_COUNT,
      .letter = 'M',
@@ -192,7 +270,8 @@ static const struct option_row rows[] = {
 
 static const struct options options = {
     .program = "ringsink",
-    .usage = "ringsink [OPTIONS] [[HOST]:PORT]...   default 127.0.0.1:2525 and [::1]:2525",
+    .usage = "ringsink [OPTIONS] [[HOST]:PORT | unix:PATH]...   default 127.0.0.1:2525 and "
+             "[::1]:2525",
     .epilogue =
         "Numbers take k, M, G (10^3) and, for sizes, Ki, Mi, Gi. Times take us, ms, s, m, h.\n"
         "Any option can be set as RINGSINK_<NAME>, e.g. RINGSINK_SPOOL_SIZE=1Gi.\n"
@@ -205,6 +284,7 @@ static const struct options options = {
         "Examples:\n"
         "  ringsink                              127.0.0.1:2525, messages to ./spool\n"
         "  ringsink :2525 --spool /srv/spool     all interfaces\n"
+        "  ringsink -L unix:/run/sink.sock       LMTP on a unix socket\n"
         "  ringsink --durability discard -c      keep nothing, show counters",
     .environment = "RINGSINK",
     .rows = rows,
@@ -327,6 +407,42 @@ static void choose_addresses(struct config *config, char **operands, int count)
     }
 }
 
+uint32_t config_offers(const struct config *config)
+{
+    uint32_t offers = SMTP_OFFERS_EVERY;
+    for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++)
+        if (config->is_off[i]) offers &= ~(1u << i);
+    if (strcmp(config->auth, "none") == 0) offers &= ~SMTP_OFFER(AUTH);
+    if ((offers & SMTP_OFFER(8BITMIME)) == 0) offers &= ~SMTP_OFFER(SMTPUTF8);   /* RFC 6531 3.1 */
+    if ((offers & SMTP_OFFER(CHUNKING)) == 0) offers &= ~SMTP_OFFER(BINARYMIME); /* RFC 3030 3 */
+    return offers;
+}
+
+/* RFC 2033 5: not on SMTP's port, and with both extensions. */
+static void check_lmtp(const struct config *config)
+{
+    uint32_t needed = SMTP_OFFER(PIPELINING) | SMTP_OFFER(ENHANCEDSTATUSCODES);
+    if (!config->is_lmtp) return;
+    if ((config_offers(config) & needed) != needed)
+        die(EXIT_CODE_USAGE,
+            "--lmtp needs PIPELINING and ENHANCEDSTATUSCODES (RFC 2033 5): leave out "
+            "--no-pipelining and --no-enhancedstatuscodes");
+    for (uint32_t i = 0; i < config->listen_count; i++)
+        if (net_port(&config->listens[i].address) == SMTP_PORT)
+            die(EXIT_CODE_USAGE, "--lmtp must not be spoken on port 25 (RFC 2033 5): try port 24 "
+                                 "or unix:/path/of/socket");
+}
+
+static void choose_credentials(struct config *config)
+{
+    bool is_offered = (config_offers(config) & SMTP_OFFER(AUTH)) != 0;
+    if (config->is_auth_required && !is_offered)
+        die(EXIT_CODE_USAGE,
+            "--require-auth contradicts --auth none: nobody could send anything; leave out one");
+    if (is_offered && strcmp(config->auth, "any") != 0)
+        credentials_load(&config->credentials, config->auth);
+}
+
 static void open_log(const struct config *config)
 {
     const char *name = config->log_level != NULL ? config->log_level : getenv("LOG_LEVEL");
@@ -345,7 +461,12 @@ void config_load(struct config *config, int argc, char **argv)
         .backlog = 4096,
         .spool = "spool",
         .max_recipients = 1000,
+        .max_bad_commands = SMTP_BAD_COMMANDS_MAX,
         .idle_timeout_ns = 300 * NS_PER_S,
+        .command_timeout_ns = 300 * NS_PER_S,
+        .min_data_rate = 500,
+        .bare_newline = SMTP_BARE_KEEP,
+        .auth = "any",
     };
     options_parse(&options, argc, argv, config, &result);
     switch (result.outcome) {
@@ -366,6 +487,8 @@ void config_load(struct config *config, int argc, char **argv)
     choose_connections(config);
     choose_hostname(config);
     choose_addresses(config, argv + result.first_operand, argc - result.first_operand);
+    check_lmtp(config);
+    choose_credentials(config);
 }
 
 static uint64_t clamp(uint64_t value, uint64_t lowest, uint64_t highest)

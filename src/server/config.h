@@ -1,13 +1,15 @@
 /*
  * config -- the server's options as one checked struct.
  *
- * Owns:       nothing; texts point into argv or the environment.
+ * Owns:       the credentials; texts point into argv or the environment.
  * Errors:     a wrong value ends the program with exit status 2 and a line that says what to write.
  */
 #pragma once
 
 #include "base/check.h"
 #include "ring/net.h"
+#include "server/credentials.h"
+#include "smtp/smtp_config.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -31,6 +33,7 @@ struct config {
     int when_full;  /* enum config_when_full; -1: not given */
     int buffers;
     int log_format;
+    int bare_newline; /* enum smtp_bare_newline */
     uint64_t threads;
     uint64_t max_connections;
     uint64_t backlog;
@@ -38,13 +41,18 @@ struct config {
     uint64_t segment_size; /* 0: from spool_size and threads */
     uint64_t size_limit;   /* 0: from spool_size */
     uint64_t max_recipients;
+    uint64_t max_bad_commands;
     uint64_t idle_timeout_ns;
+    uint64_t command_timeout_ns;
+    uint64_t min_data_rate; /* octets a second; 0: no such limit */
     uint64_t stop_after;
     uint64_t stop_sessions;
     const char *hostname;
     const char *spool;
     const char *log_level;
     const char *user;
+    const char *auth; /* "any", "none" or a file of credentials */
+    struct credentials credentials;
     char hostname_text[CONFIG_HOSTNAME_MAX + 1];
     int cpus[CONFIG_THREADS_MAX]; /* where worker i is pinned */
     bool is_ipv4_only;
@@ -53,10 +61,19 @@ struct config {
     bool has_counters_line;
     bool is_quiet;
     bool is_verbose;
+    bool is_lmtp;
+    bool is_strict;
+    bool has_strict_lines;
+    bool is_auth_required;
+    bool is_out_of_service;
+    bool is_off[SMTP_EXTENSION_COUNT]; /* --no-KEYWORD */
 };
 
 /* Parses, checks, resolves; prints help or version and exits where these were asked for. */
 void config_load(struct config *config, int argc, char **argv);
+
+/* SMTP_OFFER() of every extension in use: one that the RFC bases on another goes with it. */
+uint32_t config_offers(const struct config *config);
 
 /* Fills in what depends on the spool's place: sizes. Exits with 2 if they contradict one another.
  */

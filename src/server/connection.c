@@ -161,6 +161,7 @@ static void give_slot_back(struct connection_shared *shared, struct connection *
     CHECK(!connection->is_flush_queued);
     counter_add(&shared->counters->closed, 1);
     counter_add(&shared->counters->close_reasons[connection->close_reason], 1);
+    counter_add(&shared->counters->run_ons, connection->session.run_on_count);
     if (log_is_on(LOG_LEVEL_DEBUG))
         log_debug("%.*s closed: %s", (int)connection->peer_size, connection->peer,
                   close_reason_sentence(connection->close_reason));
@@ -219,15 +220,27 @@ static void dismiss(struct connection_shared *shared, struct connection *connect
 
 static struct bytes peer_of(struct connection *connection)
 {
-    struct net_address address;
     char text[NET_TEXT_MAX];
-    if (connection->peer_size == 0 && net_peer(connection->socket, &address)) {
-        size_t size = strlen(net_format(text, &address));
+    if (connection->peer_size == 0 && net_format_peer(text, connection->socket)) {
+        size_t size = strlen(text);
         CHECK(size <= sizeof connection->peer);
         memcpy(connection->peer, text, size);
         connection->peer_size = (uint8_t)size;
     }
     return bytes_make(connection->peer, connection->peer_size);
+}
+
+/* The mechanism is no secret; all else of an AUTH command or response may be. */
+static struct bytes censor(struct bytes line)
+{
+    static const char *const shown[] = {"AUTH PLAIN", "AUTH LOGIN"};
+    for (uint32_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+        struct bytes head = bytes_from_text(shown[i]);
+        if (line.size >= head.size &&
+            bytes_equal_ignoring_case(bytes_make(line.data, head.size), head))
+            return i == 0 ? BYTES("AUTH PLAIN *") : BYTES("AUTH LOGIN *");
+    }
+    return BYTES("*");
 }
 
 /* -v: one escaped line for what was taken and one for what was answered. */
@@ -293,12 +306,11 @@ static enum smtp_event step(struct connection_shared *shared, struct connection 
 {
     if (!shared->is_verbose)
         return smtp_session_step(&connection->session, input, &connection->replies, detail);
-    struct bytes before = *input;
     uint32_t replies_before = connection->replies.size;
-    bool is_content = connection->session.state == SMTP_IN_DATA;
+    *detail = (struct smtp_detail){0};
     enum smtp_event event =
         smtp_session_step(&connection->session, input, &connection->replies, detail);
-    if (!is_content) trace(connection, "C:", bytes_take(&before, before.size - input->size));
+    trace(connection, "C:", detail->is_line_secret ? censor(detail->line) : detail->line);
     trace_replies(shared, connection, replies_before);
     return event;
 }
@@ -323,8 +335,9 @@ static enum stop advance(struct connection_shared *shared, struct connection *co
         if (!smtp_replies_have_room(&connection->replies, STEP_ROOM)) return STOP_NO_ROOM;
         switch (step(shared, connection, input, &detail)) {
         case SMTP_WANT_INPUT:
-            CHECK(input->size == 0);
-            return STOP_USED_UP;
+            CHECK(input->size == 0 || shared->is_verbose);
+            if (input->size == 0) return STOP_USED_UP;
+            break; /* traced line by line */
         case SMTP_WANT_STASH:
             lend_stash(shared, connection);
             break;
@@ -361,6 +374,71 @@ static enum stop advance(struct connection_shared *shared, struct connection *co
     }
 }
 
+/* ---- how long a client may take ---- */
+
+/* Milliseconds that clients could use; wraps. */
+static uint32_t client_time_ms(const struct connection_shared *shared)
+{
+    uint64_t now_ns = shared->is_stalled ? shared->stalled_since_ns : shared->now_ns;
+    return (uint32_t)((now_ns - shared->stalled_ns) / CLOCK_NS_PER_MS);
+}
+
+static void begin_request(struct connection_shared *shared, struct connection *connection)
+{
+    connection->request_since_ms = client_time_ms(shared);
+}
+
+/*
+ * A request is a command from its first octet to its last, or what content follows one. It is over
+ * when a line was taken, or content ended.
+ */
+static enum stop advance_request(struct connection_shared *shared, struct connection *connection,
+                                 struct bytes *input)
+{
+    const struct smtp_session *session = &connection->session;
+    uint32_t commands = session->command_count;
+    bool was_in_content = smtp_session_is_in_content(session);
+    if (smtp_session_is_at_rest(session)) begin_request(shared, connection);
+    enum stop stop = advance(shared, connection, input);
+    if (session->command_count != commands || was_in_content != smtp_session_is_in_content(session))
+        begin_request(shared, connection);
+    return stop;
+}
+
+/* What the request in progress may take, UINT64_MAX for no limit. */
+static uint64_t request_time_ns(const struct connection_shared *shared,
+                                const struct smtp_session *session)
+{
+    uint64_t rate = shared->min_data_rate;
+    if (!smtp_session_is_in_content(session)) return shared->command_timeout_ns;
+    if (rate == 0) return UINT64_MAX;
+    uint64_t octets = session->message_size + session->drained_size;
+    return shared->command_timeout_ns + octets / rate * CLOCK_NS_PER_S +
+           octets % rate * CLOCK_NS_PER_S / rate;
+}
+
+/* Time that a request has left, 0 if it is over; one that may begin now has all of it. */
+static uint64_t request_left_ns(const struct connection_shared *shared,
+                                const struct connection *connection)
+{
+    const struct smtp_session *session = &connection->session;
+    if (smtp_session_is_at_rest(session)) return shared->command_timeout_ns;
+    uint32_t taken_ms = client_time_ms(shared) - connection->request_since_ms;
+    uint64_t taken_ns = taken_ms * CLOCK_NS_PER_MS;
+    uint64_t allowed_ns = request_time_ns(shared, session);
+    return taken_ns < allowed_ns ? allowed_ns - taken_ns : 0;
+}
+
+/* Does the client wait for us, not we for it? */
+static bool is_ours_to_move(const struct connection_shared *shared,
+                            const struct connection *connection)
+{
+    return shared->is_stalled || connection->is_starved_queued ||
+           connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING;
+}
+
+/* ---- the client's end ---- */
+
 /* The peer said all it will: what it began is dropped, what it is owed is sent. */
 static void end_of_input(struct connection_shared *shared, struct connection *connection)
 {
@@ -381,7 +459,29 @@ static void pause_input(struct connection_shared *shared, struct connection *con
     cancel_receive(shared, connection);
 }
 
+/*
+ * Content that ends in a line with nothing but a dot, by LF alone: a person at nc, who now waits
+ * for a reply that never comes.
+ */
+static void watch_bare_newline(struct connection_shared *shared, struct connection *connection,
+                               struct bytes received)
+{
+    if (connection->session.state != SMTP_IN_DATA || received.size < 2) return;
+    const uint8_t *end = received.data + received.size;
+    if (end[-1] != '\n' || end[-2] != '.' || (received.size > 2 && end[-3] != '\n')) return;
+    char peer[CONNECTION_PEER_MAX * 4];
+    bytes_escape(peer_of(connection), peer, sizeof peer);
+    shared->has_told_bare_newline = true;
+    log_warning("%s: the client sends LF only, so its message has no end yet: use nc -C", peer);
+}
+
 /* ---- what the worker calls ---- */
+
+static uint64_t first_deadline_ns(const struct connection_shared *shared)
+{
+    return shared->command_timeout_ns < shared->idle_timeout_ns ? shared->command_timeout_ns
+                                                                : shared->idle_timeout_ns;
+}
 
 void connection_open(struct connection_shared *shared, struct connection *connection, int socket)
 {
@@ -390,12 +490,17 @@ void connection_open(struct connection_shared *shared, struct connection *connec
     smtp_session_init(&connection->session, shared->smtp);
     transaction_init(&connection->transaction, &shared->store);
     counter_add(&shared->counters->accepted, 1);
-    wheel_arm(shared->wheel, &connection->timer, shared->now_ns + shared->idle_timeout_ns);
+    wheel_arm(shared->wheel, &connection->timer, shared->now_ns + first_deadline_ns(shared));
     hold_reply_block(shared, connection);
-    smtp_session_greet(&connection->session, &connection->replies);
-    trace_replies(shared, connection, 0);
     queue_flush(shared, connection);
     arm_receive(shared, connection, true);
+    /* RFC 5321 4.3.1; what arrives a moment later meets the check in connection_receive(). */
+    if (shared->smtp->is_strict && net_has_input(socket)) {
+        dismiss(shared, connection, SMTP_REPLY_EARLY_TALK, CLOSE_EARLY_TALK);
+        return;
+    }
+    smtp_session_greet(&connection->session, &connection->replies);
+    trace_replies(shared, connection, 0);
 }
 
 enum connection_outcome connection_receive(struct connection_shared *shared,
@@ -404,13 +509,19 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
     if (is_closing(connection)) return CONNECTION_TOOK_ALL;
     connection->last_active_ns = shared->now_ns;
     queue_flush(shared, connection);
+    if (!connection->is_greeted && shared->smtp->is_strict) {
+        dismiss(shared, connection, SMTP_REPLY_EARLY_TALK, CLOSE_EARLY_TALK);
+        return CONNECTION_TOOK_ALL;
+    }
     if (!hold_is_empty(&connection->held)) {
         pause_input(shared, connection, data);
         return CONNECTION_TOOK_ALL;
     }
-    switch (advance(shared, connection, data)) {
+    struct bytes received = *data;
+    switch (advance_request(shared, connection, data)) {
     case STOP_USED_UP:
         reclaim_stash(shared, connection);
+        if (!shared->has_told_bare_newline) watch_bare_newline(shared, connection, received);
         return CONNECTION_TOOK_ALL;
     case STOP_NO_ROOM:
         pause_input(shared, connection, data);
@@ -466,6 +577,7 @@ static void send_completed(struct connection_shared *shared, struct connection *
         return;
     }
     CHECK((uint32_t)result <= unsent(connection));
+    connection->is_greeted = true;
     connection->replies_sent += (uint32_t)result;
     connection->last_active_ns = shared->now_ns;
     if (unsent(connection) > 0) {
@@ -505,6 +617,7 @@ enum connection_outcome connection_resume(struct connection_shared *shared,
         if (stop == STOP_NO_ROOM) return CONNECTION_TOOK_ALL;
     }
     if (is_closing(connection)) return CONNECTION_TOOK_ALL;
+    begin_request(shared, connection); /* it was not the client's turn */
     reclaim_stash(shared, connection);
     if (connection->has_peer_closed)
         end_of_input(shared, connection);
@@ -550,15 +663,20 @@ void connection_timer(struct connection_shared *shared, struct connection *conne
         close_for(shared, connection, connection->close_reason, true);
         return;
     }
-    /* It waits for us, not we for it. */
-    if (shared->is_stalled || connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING)
-        connection->last_active_ns = shared->now_ns;
-    uint64_t due_ns = connection->last_active_ns + shared->idle_timeout_ns;
-    if (due_ns > shared->now_ns) {
-        wheel_arm(shared->wheel, &connection->timer, due_ns);
-        return;
+    if (is_ours_to_move(shared, connection)) connection->last_active_ns = shared->now_ns;
+    uint64_t idle_ns = shared->now_ns - connection->last_active_ns;
+    /* What is held came in time: it is our turn with it once replies are read. */
+    uint64_t left_ns = hold_is_empty(&connection->held) ? request_left_ns(shared, connection)
+                                                        : shared->command_timeout_ns;
+    if (idle_ns >= shared->idle_timeout_ns) {
+        dismiss(shared, connection, SMTP_REPLY_IDLE_TOO_LONG, CLOSE_IDLE);
+    } else if (left_ns == 0 && !is_ours_to_move(shared, connection)) {
+        dismiss(shared, connection, SMTP_REPLY_TOO_SLOW, CLOSE_TOO_SLOW);
+    } else {
+        uint64_t idle_left_ns = shared->idle_timeout_ns - idle_ns;
+        wheel_arm(shared->wheel, &connection->timer,
+                  shared->now_ns + (left_ns < idle_left_ns ? left_ns : idle_left_ns));
     }
-    dismiss(shared, connection, SMTP_REPLY_IDLE_TOO_LONG, CLOSE_IDLE);
 }
 
 void connection_drain(struct connection_shared *shared, struct connection *connection)

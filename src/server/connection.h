@@ -5,8 +5,11 @@
  * Borrows:    received data during connection_receive(); all of struct connection_shared.
  * Errors:     none: every end of a connection is a close_reason.
  * Bounds:     one block of replies, one stash, one buffer ring's worth of held input.
- * Invariants: (1) at most one send is in flight. (2) The slot is given back only when no operation
- * of it is in flight. (3) No input is taken while replies have no room. Thread:     one worker's.
+ * Invariants: (1) at most one send is in flight.
+ *             (2) The slot is given back only when no operation of it is in flight.
+ *             (3) No input is taken while replies have no room.
+ *             (4) Client time stands still while the worker is stalled: no client pays for that.
+ * Thread:     one worker's.
  */
 #pragma once
 
@@ -23,8 +26,8 @@
 
 #define CONNECTION_REPLY_BLOCK_SIZE 8192
 #define CONNECTION_HOLD_BLOCK_SIZE  65536
-/* "[" 45 octets of IPv6 address "]:65535" */
-#define CONNECTION_PEER_MAX 56
+/* "[" 39 octets of IPv6 address "]:65535", or "unix:pid=4194304,uid=4294967295" */
+#define CONNECTION_PEER_MAX 48
 
 /* What all connections of one worker use. */
 struct connection_shared {
@@ -42,11 +45,16 @@ struct connection_shared {
     struct queue starved;   /* the buffers ran out on them: receive is to be armed */
     uint64_t now_ns;
     uint64_t idle_timeout_ns;
+    uint64_t command_timeout_ns;
+    uint64_t min_data_rate; /* octets a second; 0: no such limit */
+    uint64_t stalled_ns;    /* how long it was stalled in all, up to `stalled_since_ns` */
+    uint64_t stalled_since_ns;
     uint64_t held_bytes_max;      /* of one connection */
     _Atomic uint32_t *open_count; /* process-wide */
     bool is_draining;
     bool is_stalled; /* the spool lacks a segment: received data waits */
     bool is_verbose;
+    bool has_told_bare_newline; /* nc without -C: said once a worker */
 };
 
 struct connection {
@@ -59,7 +67,8 @@ struct connection {
     uint64_t last_active_ns;
     struct smtp_replies replies; /* data NULL: no block held */
     uint32_t replies_sent;
-    struct hold held; /* input that came while none was taken */
+    uint32_t request_since_ms; /* client time at the request's first octet; wraps */
+    struct hold held;          /* input that came while none was taken */
     struct smtp_session session;
     struct transaction transaction;
     uint16_t operation_count; /* in flight */
@@ -74,6 +83,7 @@ struct connection {
     bool is_forced;       /* replies that are left are not sent any more */
     bool has_peer_closed; /* end of input seen, possibly behind held input */
     bool is_send_cancelled;
+    bool is_greeted;   /* the greeting was sent */
     uint8_t peer_size; /* octets of `peer`; 0: not looked up yet */
     char peer[CONNECTION_PEER_MAX];
 };
@@ -109,7 +119,10 @@ void connection_flush(struct connection_shared *shared, struct connection *conne
 /* Arms the receive after the buffers had run out. */
 void connection_feed(struct connection_shared *shared, struct connection *connection);
 
-/* Its timer fired: 421 and close if it was idle too long; cut off if it does not even take that. */
+/*
+ * Its timer fired: 421 and close if it was idle too long, or took too long over one command or
+ * message; cut off if it does not even take that.
+ */
 void connection_timer(struct connection_shared *shared, struct connection *connection);
 
 /* The server drains: 421 to an idle session, others may finish their message. */

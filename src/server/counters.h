@@ -16,6 +16,7 @@
     X(PEER_CLOSED, false, "client closed between transactions")                                    \
     X(PEER_GONE, true, "client closed or reset in mid-transaction")                                \
     X(IDLE, true, "client was silent past the idle timeout")                                       \
+    X(TOO_SLOW, true, "client took too long over one command or message")                          \
     X(TOO_MANY_BAD, true, "client sent too many bad commands")                                     \
     X(WRONG_PROTOCOL, true, "client does not speak SMTP")                                          \
     X(LOST_SYNC, true, "client sent a BDAT whose size can't be read")                              \
@@ -46,6 +47,7 @@ enum close_reason {
     X(refused_space, "452: the spool is full")                                                     \
     X(refused_memory, "452: envelope memory used up")                                              \
     X(failed, "451: the message could not be kept")                                                \
+    X(run_ons, "lines read as commands behind a refused DATA")                                     \
     X(segment_waits, "times the worker waited for a segment")                                      \
     X(input_pauses, "times input paused because replies were not read")                            \
     X(no_buffers, "receives ended because the buffers ran out")                                    \

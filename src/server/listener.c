@@ -2,6 +2,7 @@
 
 #include "base/exit_codes.h"
 #include "base/log.h"
+#include "ring/net_unix.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,10 +20,22 @@ static int open_reserve(void)
     return open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
+static void die_of_unix(const char *text, int error)
+{
+    if (error == -EADDRINUSE)
+        die(EXIT_CODE_IN_USE, "%s is in use by another server: stop it, or name another path",
+            text);
+    if (error == -ENOTSOCK)
+        die(EXIT_CODE_USAGE, "%s: what is there is no socket, and stays: name another path", text);
+    die(EXIT_CODE_FAILED, "%s cannot be made: %s; its directory must exist and be ours to write to",
+        text, strerror(-error));
+}
+
 static void die_of_address(const struct config_listen *listen, int error)
 {
     char text[NET_TEXT_MAX];
     (void)net_format(text, &listen->address);
+    if (net_is_unix(&listen->address)) die_of_unix(text, error);
     if (error == -EADDRINUSE)
         die(EXIT_CODE_IN_USE,
             "%s is in use by another server: stop it, name another address, or share it on purpose "
@@ -43,7 +56,7 @@ static void die_of_address(const struct config_listen *listen, int error)
 static int check_free(const struct net_address *address, bool is_shared)
 {
     int result = net_check_free(address);
-    if (is_shared && result == -EADDRINUSE) return 0;
+    if (is_shared && !net_is_unix(address) && result == -EADDRINUSE) return 0;
     for (int tries = 0; tries < IN_USE_TRIES && result == -EADDRINUSE; tries++) {
         usleep(IN_USE_PAUSE_US);
         result = net_check_free(address);
@@ -71,15 +84,51 @@ void listener_check(struct config *config)
     if (kept == 0) die(EXIT_CODE_FAILED, "no address is left to listen on: name one, e.g. :2525");
 }
 
-int listener_open(struct listener *listener, const struct config *config)
+void listener_open_unix(struct unix_listeners *shared, const struct config *config)
+{
+    for (uint32_t i = 0; i < CONFIG_ADDRESSES_MAX; i++)
+        shared->sockets[i] = -1;
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        const struct config_listen *listen = &config->listens[i];
+        if (!net_is_unix(&listen->address)) continue;
+        shared->sockets[i] = net_unix_bind(&listen->address);
+        if (shared->sockets[i] < 0) die_of_address(listen, shared->sockets[i]);
+        shared->inodes[i] = net_unix_inode(&listen->address);
+    }
+}
+
+void listener_remove_unix(const struct unix_listeners *shared, const struct config *config)
+{
+    for (uint32_t i = 0; i < config->listen_count; i++) {
+        if (shared->sockets[i] < 0) continue;
+        int result = net_unix_remove(&config->listens[i].address, shared->inodes[i]);
+        if (result == 0) continue;
+        char text[NET_TEXT_MAX];
+        log_warning("%s can't be removed: %s", net_format(text, &config->listens[i].address),
+                    strerror(-result));
+    }
+}
+
+void listener_close_unix(struct unix_listeners *shared)
+{
+    for (uint32_t i = 0; i < CONFIG_ADDRESSES_MAX; i++) {
+        if (shared->sockets[i] >= 0) close(shared->sockets[i]);
+        shared->sockets[i] = -1;
+    }
+}
+
+int listener_open(struct listener *listener, const struct config *config,
+                  const struct unix_listeners *shared)
 {
     *listener = (struct listener){.reserve = open_reserve()};
     for (uint32_t i = 0; i < config->listen_count; i++) {
-        int socket = net_bind(&config->listens[i].address);
+        bool is_shared = shared->sockets[i] >= 0;
+        int socket = is_shared ? shared->sockets[i] : net_bind(&config->listens[i].address);
         if (socket < 0) {
             listener_close(listener);
             return socket;
         }
+        listener->is_shared[listener->count] = is_shared;
         listener->sockets[listener->count++] = socket;
     }
     return 0;
@@ -95,7 +144,7 @@ int listener_start(struct listener *listener, int backlog)
 void listener_close(struct listener *listener)
 {
     for (uint32_t i = 0; i < listener->count; i++)
-        close(listener->sockets[i]);
+        if (!listener->is_shared[i]) close(listener->sockets[i]);
     if (listener->reserve >= 0) close(listener->reserve);
     *listener = (struct listener){.reserve = -1};
 }

@@ -28,6 +28,7 @@ struct server {
     struct smtp_config smtp;
     uint8_t smtp_text[SMTP_CONFIG_TEXT_SIZE];
     struct steward steward;
+    struct unix_listeners unix_listeners;
     struct worker *workers;
     uint32_t worker_count;
     uint64_t started_ns;
@@ -110,7 +111,10 @@ static void open_spool(struct server *server)
         usleep(LOCKED_PAUSE_US);
         result = steward_open(&server->steward, config->spool);
     }
-    if (result < 0) die_of_spool(config->spool, result);
+    if (result < 0) {
+        listener_remove_unix(&server->unix_listeners, config);
+        die_of_spool(config->spool, result);
+    }
     if (strcmp(server->steward.directory.path, config->spool) != 0)
         log_warning("others can write to %s: messages go to %s, which is ours alone", config->spool,
                     server->steward.directory.path);
@@ -128,7 +132,17 @@ static void prepare_smtp(struct server *server)
         .hostname = bytes_from_text(config->hostname),
         .size_limit = config->size_limit,
         .recipients_max = (uint32_t)config->max_recipients,
-        .offers = SMTP_OFFERS_EVERY,
+        .bad_commands_max = (uint32_t)config->max_bad_commands,
+        .offers = config_offers(config),
+        .credentials = config->credentials.entries,
+        .credential_count = config->credentials.count,
+        .bare_newline = (enum smtp_bare_newline)config->bare_newline,
+        .is_strict = config->is_strict,
+        .has_strict_lines = config->has_strict_lines,
+        .is_lmtp = config->is_lmtp,
+        .is_auth_required = config->is_auth_required,
+        .is_out_of_service = config->is_out_of_service,
+        .is_traced = config->is_verbose,
     };
     smtp_config_prepare(&server->smtp, server->smtp_text);
 }
@@ -138,6 +152,7 @@ static void prepare_environment(struct server *server)
     struct worker_environment *environment = &server->environment;
     environment->config = server->config;
     environment->smtp = &server->smtp;
+    environment->unix_listeners = &server->unix_listeners;
     environment->main_thread = pthread_self();
     atomic_store(&environment->messages_left, server->config->stop_after);
     atomic_store(&environment->sessions_left, server->config->stop_sessions);
@@ -155,9 +170,10 @@ static void prepare_workers(struct server *server)
     }
 }
 
-/* Leaves nothing behind in the spool of a start that failed. */
+/* Leaves nothing behind of a start that failed. */
 static void withdraw(struct server *server)
 {
+    listener_remove_unix(&server->unix_listeners, server->config);
     if (server->environment.steward != NULL) steward_stop(&server->steward);
 }
 
@@ -195,13 +211,16 @@ static const char *promise(const struct config *config)
 static void print_addresses(const struct config *config)
 {
     char text[NET_TEXT_MAX];
+    bool has_tcp = false;
     bool is_loopback = true;
     (void)fprintf(stderr, "listening on");
     for (uint32_t i = 0; i < config->listen_count; i++) {
-        is_loopback &= net_is_loopback(&config->listens[i].address);
-        (void)fprintf(stderr, " %s", net_format(text, &config->listens[i].address));
+        const struct net_address *address = &config->listens[i].address;
+        has_tcp |= !net_is_unix(address);
+        is_loopback &= net_is_loopback(address);
+        (void)fprintf(stderr, " %s", net_format(text, address));
     }
-    (void)fprintf(stderr, "%s\n", is_loopback ? " (use :PORT for all interfaces)" : "");
+    (void)fprintf(stderr, "%s\n", has_tcp && is_loopback ? " (use :PORT for all interfaces)" : "");
 }
 
 static void print_banner(const struct server *server)
@@ -276,6 +295,7 @@ static void stop(struct server *server)
         atomic_store(&server->environment.must_stop_now, true);
     } else {
         if (!server->config->is_quiet) (void)fprintf(stderr, "draining\n");
+        listener_remove_unix(&server->unix_listeners, server->config);
         atomic_store(&server->environment.is_draining, true);
     }
     rouse_workers(server);
@@ -322,6 +342,7 @@ int server_run(struct config *config)
     check_ring();
     listener_check(config);
     prepare_environment(&server);
+    listener_open_unix(&server.unix_listeners, config);
     prepare_workers(&server);
     become_user(config->user);
     open_spool(&server);
@@ -336,7 +357,9 @@ int server_run(struct config *config)
     if (server.environment.steward != NULL) steward_stop(&server.steward);
     for (uint32_t i = 0; i < server.worker_count; i++)
         worker_close(&server.workers[i]);
+    listener_close_unix(&server.unix_listeners);
     if (!config->is_quiet) print_totals(&server);
     free(server.workers);
+    credentials_close(&config->credentials);
     return has_failed ? EXIT_CODE_FAILED : EXIT_CODE_OK;
 }

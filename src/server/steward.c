@@ -84,6 +84,15 @@ static bool is_out_of_space(int error)
     return error == -ENOSPC || error == -EDQUOT || error == -ENOMEM || error == -EFBIG;
 }
 
+/* Tells what MAIL's SIZE is held against; not asked for where the oldest messages make room. */
+static void publish_room(struct steward *steward)
+{
+    uint64_t used = steward->used_bytes;
+    uint64_t segments =
+        used < steward->bound_bytes ? (steward->bound_bytes - used) / steward->segment_size : 0;
+    atomic_store_explicit(&steward->room, segments * steward->segment_size, memory_order_relaxed);
+}
+
 static int create(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
     int result = spool_directory_create(&steward->directory, segment, worker,
@@ -92,6 +101,7 @@ static int create(struct steward *steward, struct spool_segment *segment, uint32
     if (result < 0) return result;
     steward->desks[worker].next_number++;
     steward->used_bytes += steward->segment_size;
+    publish_room(steward);
     return 0;
 }
 
@@ -191,6 +201,7 @@ static void recount(struct steward *steward)
     for (int64_t i = 0; i < count; i++)
         steward->used_bytes += files[i].size;
     free(files);
+    publish_room(steward);
 }
 
 static int obtain(struct steward *steward, struct spool_segment *segment, uint32_t worker)
@@ -206,6 +217,13 @@ static int obtain(struct steward *steward, struct spool_segment *segment, uint32
         return recycled == LATER ? result : recycled;
     }
     return result;
+}
+
+/* Trimming makes room that nobody would find out about if large messages alone are refused. */
+static void watch_trimming(struct steward *steward)
+{
+    uint64_t room = atomic_load_explicit(&steward->room, memory_order_relaxed);
+    if (steward->is_refusing && room < steward->size_limit) recount(steward);
 }
 
 static void set_full(struct steward *steward, bool is_full, int error)
@@ -278,12 +296,14 @@ static int serve_workers(struct steward *steward)
     return sleep_ms;
 }
 
-static void sleep_until_roused(struct steward *steward, int sleep_ms)
+/* False: nobody did, the time is over. */
+static bool sleep_until_roused(struct steward *steward, int sleep_ms)
 {
     struct pollfd roused = {.fd = steward->wake, .events = POLLIN};
     uint64_t count = 0;
-    if (poll(&roused, 1, sleep_ms) == 1 && read(steward->wake, &count, sizeof count) < 0)
-        CHECK(errno == EAGAIN);
+    if (poll(&roused, 1, sleep_ms) != 1) return false;
+    if (read(steward->wake, &count, sizeof count) < 0) CHECK(errno == EAGAIN);
+    return true;
 }
 
 static void *steward_main(void *argument)
@@ -292,7 +312,7 @@ static void *steward_main(void *argument)
     while (!atomic_load_explicit(&steward->must_stop, memory_order_acquire)) {
         take_over_returned(steward);
         int sleep_ms = serve_workers(steward);
-        sleep_until_roused(steward, sleep_ms);
+        if (!sleep_until_roused(steward, sleep_ms)) watch_trimming(steward);
     }
     return NULL;
 }
@@ -301,6 +321,7 @@ int steward_start(struct steward *steward, const struct config *config, const in
 {
     steward->bound_bytes = config->spool_size;
     steward->segment_size = config->segment_size;
+    steward->size_limit = config->size_limit;
     steward->worker_count = (uint32_t)config->threads;
     steward->is_refusing = config->when_full == CONFIG_REFUSE;
     uint64_t segments = steward->bound_bytes / steward->segment_size + SEGMENTS_SPARE;
@@ -309,6 +330,7 @@ int steward_start(struct steward *steward, const struct config *config, const in
     pthread_mutex_init(&steward->mutex, NULL);
     for (uint32_t worker = 0; worker < steward->worker_count; worker++)
         steward->desks[worker].wake = wakes[worker];
+    publish_room(steward);
     bool has_mail = steward->used_bytes > 0;
     for (uint32_t worker = 0; worker < steward->worker_count && result == 0; worker++)
         result = prepare(steward, worker);

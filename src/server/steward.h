@@ -46,12 +46,14 @@ struct steward {
     uint64_t bound_bytes;
     uint64_t used_bytes;
     uint64_t segment_size;
+    uint64_t size_limit; /* of a message */
     uint32_t worker_count;
     bool is_refusing; /* --when-full refuse */
     bool is_running;
     int wake; /* eventfd: rouses the steward */
     pthread_t thread;
-    _Atomic bool is_full; /* no segment will come until space returns */
+    _Atomic bool is_full;  /* no segment will come until space returns */
+    _Atomic uint64_t room; /* refusing: bytes of segments that may still be made */
     _Atomic bool must_stop;
 };
 

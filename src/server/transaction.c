@@ -5,6 +5,22 @@ static bool is_full(const struct transaction_store *store)
     return atomic_load_explicit(store->is_spool_full, memory_order_relaxed);
 }
 
+static uint64_t room_of(const struct spool_segment *segment)
+{
+    return segment == NULL ? 0 : segment->capacity - segment->appended_end;
+}
+
+/*
+ * RFC 1870 6.1 (1): is there space for a message of the declared size? An estimate, as others may
+ * take it meanwhile.
+ */
+static bool has_room(const struct transaction_store *store, uint64_t declared_size)
+{
+    if (declared_size == 0 || store->spool_room == NULL) return true;
+    return declared_size <= atomic_load_explicit(store->spool_room, memory_order_relaxed) +
+                                room_of(store->writer->tail) + room_of(store->writer->next);
+}
+
 void transaction_init(struct transaction *transaction, struct transaction_store *store)
 {
     *transaction = (struct transaction){0};
@@ -41,13 +57,13 @@ enum smtp_verdict transaction_begin(struct transaction_store *store,
     CHECK(envelope->size == 0);
     CHECK(transaction->message.state == SPOOL_MESSAGE_NONE);
     transaction->recipient_count = 0;
-    if (is_full(store) && spool_writer_wants_segment(store->writer)) {
+    if ((is_full(store) && spool_writer_wants_segment(store->writer)) ||
+        !has_room(store, session->declared_size)) {
         counter_add(&store->counters->refused_space, 1);
         return SMTP_NO_SPACE;
     }
     if (spool_envelope_put(envelope, SPOOL_ITEM_PEER, peer) &&
-        spool_envelope_put(envelope, SPOOL_ITEM_PROTOCOL,
-                           session->is_extended ? BYTES("ESMTP") : BYTES("SMTP")) &&
+        spool_envelope_put(envelope, SPOOL_ITEM_PROTOCOL, smtp_session_protocol(session)) &&
         spool_envelope_put(envelope, SPOOL_ITEM_HELO, smtp_session_helo(session)) &&
         spool_envelope_put(envelope, SPOOL_ITEM_SENDER, detail->path) &&
         put_parameters(transaction, SPOOL_ITEM_SENDER_PARAMETERS, detail->parameters))

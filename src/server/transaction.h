@@ -23,8 +23,9 @@ struct transaction_store {
     struct counters *counters;
     struct blocks envelopes;
     uint64_t realtime_ns;
-    _Atomic uint64_t *messages_left;   /* -M: counts down; NULL: no limit */
-    const _Atomic bool *is_spool_full; /* refuse: no segment will come until space returns */
+    _Atomic uint64_t *messages_left;    /* -M: counts down; NULL: no limit */
+    const _Atomic bool *is_spool_full;  /* refuse: no segment will come until space returns */
+    const _Atomic uint64_t *spool_room; /* refuse: bytes of segments still to come; else NULL */
 };
 
 enum transaction_wait {

@@ -74,7 +74,7 @@ int worker_prepare(struct worker *worker, uint32_t index, struct worker_environm
     worker->listener.reserve = -1;
     worker->wake = eventfd(0, EFD_CLOEXEC);
     if (worker->wake < 0) return -errno;
-    return listener_open(&worker->listener, environment->config);
+    return listener_open(&worker->listener, environment->config, environment->unix_listeners);
 }
 
 /* ---- set-up ---- */
@@ -102,7 +102,12 @@ static void share(struct worker *worker)
     shared->store.messages_left = config->stop_after > 0 ? &environment->messages_left : NULL;
     shared->store.is_spool_full =
         environment->steward != NULL ? &environment->steward->is_full : &environment->never_full;
+    shared->store.spool_room = environment->steward != NULL && config->when_full == CONFIG_REFUSE
+                                   ? &environment->steward->room
+                                   : NULL;
     shared->idle_timeout_ns = config->idle_timeout_ns;
+    shared->command_timeout_ns = config->command_timeout_ns;
+    shared->min_data_rate = config->min_data_rate;
     shared->is_verbose = config->is_verbose;
     shared->now_ns = clock_now_ns();
     shared->store.realtime_ns = clock_realtime_ns();
@@ -132,10 +137,14 @@ static int open_pools(struct worker *worker, const struct ring_options *options)
 
 static int open_wheel(struct worker *worker)
 {
-    uint64_t tick_ns = worker->shared.idle_timeout_ns / 32;
+    const struct connection_shared *shared = &worker->shared;
+    uint64_t shortest_ns = shared->idle_timeout_ns < shared->command_timeout_ns
+                               ? shared->idle_timeout_ns
+                               : shared->command_timeout_ns;
+    uint64_t tick_ns = shortest_ns / 32;
     if (tick_ns < TICK_MIN_NS) tick_ns = TICK_MIN_NS;
     if (tick_ns > TICK_MAX_NS) tick_ns = TICK_MAX_NS;
-    return wheel_open(&worker->wheel, WHEEL_BUCKETS, tick_ns, worker->shared.now_ns);
+    return wheel_open(&worker->wheel, WHEEL_BUCKETS, tick_ns, shared->now_ns);
 }
 
 static struct ring_token plain_token(enum ring_op op, uint32_t slot)
@@ -145,9 +154,13 @@ static struct ring_token plain_token(enum ring_op op, uint32_t slot)
 
 static void arm_accept(struct worker *worker, uint32_t index)
 {
+    int socket = worker->listener.sockets[index];
+    struct ring_token token = plain_token(RING_OP_ACCEPT, index);
     worker->accepting_count++;
-    ring_accept(worker->shared.ring, worker->listener.sockets[index],
-                plain_token(RING_OP_ACCEPT, index));
+    if (worker->listener.is_shared[index])
+        ring_accept_once(worker->shared.ring, socket, token);
+    else
+        ring_accept(worker->shared.ring, socket, token);
 }
 
 static void arm_wake(struct worker *worker)
@@ -258,8 +271,19 @@ static bool receive(struct worker *worker, struct ring_completion *completion)
 
 static void stall(struct worker *worker)
 {
-    if (!worker->shared.is_stalled) counter_add(&worker->counters.segment_waits, 1);
-    worker->shared.is_stalled = true;
+    struct connection_shared *shared = &worker->shared;
+    if (shared->is_stalled) return;
+    counter_add(&worker->counters.segment_waits, 1);
+    shared->is_stalled = true;
+    shared->stalled_since_ns = shared->now_ns;
+}
+
+static void end_stall(struct worker *worker)
+{
+    struct connection_shared *shared = &worker->shared;
+    if (!shared->is_stalled) return;
+    shared->is_stalled = false;
+    shared->stalled_ns += shared->now_ns - shared->stalled_since_ns;
 }
 
 static void defer(struct worker *worker, const struct ring_completion *completion)
@@ -341,7 +365,7 @@ static void try_again(struct worker *worker)
     if (!worker->shared.is_stalled) return;
     bool may_go_on = !spool_writer_wants_segment(&worker->writer) ||
                      atomic_load_explicit(worker->shared.store.is_spool_full, memory_order_acquire);
-    if (may_go_on) worker->shared.is_stalled = false;
+    if (may_go_on) end_stall(worker);
 }
 
 static void return_segments(struct worker *worker)
@@ -379,7 +403,7 @@ static void abort_all(struct worker *worker)
     }
     /* Nothing waits for a segment any more: what was deferred is dropped, connection by connection.
      */
-    worker->shared.is_stalled = false;
+    end_stall(worker);
 }
 
 static void watch_flags(struct worker *worker)

@@ -23,7 +23,8 @@ struct worker_environment {
     const struct config *config;
     const struct smtp_config *smtp;
     struct steward *steward; /* NULL under discard */
-    pthread_t main_thread;   /* told by SIGTERM when -M or -n is reached */
+    const struct unix_listeners *unix_listeners;
+    pthread_t main_thread; /* told by SIGTERM when -M or -n is reached */
     _Atomic uint32_t open_count;
     _Atomic uint64_t messages_left;
     _Atomic uint64_t sessions_left;

@@ -148,7 +148,8 @@ static void take_finished_line(struct smtp_turn *turn, uint64_t size)
 static void take_line(struct smtp_turn *turn)
 {
     uint64_t end = bytes_find(*turn->input, '\n');
-    if (turn->input->size == 0)
+    bool has_taken_one = turn->session->config->is_traced && turn->detail->line.size > 0;
+    if (turn->input->size == 0 || has_taken_one)
         smtp_turn_end(turn, SMTP_WANT_INPUT);
     else if (end == turn->input->size)
         take_unfinished_line(turn);

@@ -44,7 +44,7 @@ static void nonsense_gets_a_sentence(void **state)
 {
     static const char *const bads[] = {
         "",          "127.0.0.1:0",  "127.0.0.1:65536", "127.0.0.1:smtp", "[::1",
-        "[::1]2525", "127.0.0.1:-1", "256.1.1.1:25",    "a b:25",         "unix:/tmp/socket"};
+        "[::1]2525", "127.0.0.1:-1", "256.1.1.1:25",    "a b:25",         "unix:"};
     (void)state;
     for (unsigned i = 0; i < sizeof bads / sizeof bads[0]; i++) {
         struct net_address found[4];
