@@ -6,16 +6,19 @@
 
 static const char bytes_hex_digits[] = "0123456789abcdef";
 
-static uint8_t bytes_lower(uint8_t octet)
+/* Bit 0x20 is the case of a letter. */
+static bool bytes_differ_in_case_alone(uint8_t a, uint8_t b)
 {
-    return octet >= 'A' && octet <= 'Z' ? (uint8_t)(octet | 0x20) : octet;
+    uint8_t lower = a | 0x20;
+    return (a ^ b) == 0x20 && lower >= 'a' && lower <= 'z';
 }
 
 bool bytes_equal_ignoring_case(struct bytes a, struct bytes b)
 {
     if (a.size != b.size) return false;
     for (uint64_t i = 0; i < a.size; i++)
-        if (bytes_lower(a.data[i]) != bytes_lower(b.data[i])) return false;
+        if (a.data[i] != b.data[i] && !bytes_differ_in_case_alone(a.data[i], b.data[i]))
+            return false;
     return true;
 }
 

@@ -140,9 +140,9 @@ struct question {
 static uint64_t find_row(struct bytes keyword, const struct question *question)
 {
     for (uint64_t i = 0; i < ROW_COUNT; i++) {
+        if (rows[i].keyword_size != keyword.size || rows[i].command != question->command) continue;
+        if ((rows[i].offers & question->offers) == 0) continue;
         struct bytes name = bytes_make(rows[i].keyword, rows[i].keyword_size);
-        if (rows[i].command != question->command || (rows[i].offers & question->offers) == 0)
-            continue;
         if (bytes_equal_ignoring_case(keyword, name)) return i;
     }
     return ROW_NONE;
