@@ -33,6 +33,10 @@ HARD_BODY = (b".\r\n..\r\n.leading dot\r\n\r\n\r\n...three\r\n"
 HARD = HEADER + b"\r\n" + HARD_BODY
 
 
+def stuff(content):
+    return re.sub(rb"(^|\r\n)\.", rb"\1..", content)
+
+
 def local(content):
     """With the line ends that local files have."""
     return content.replace(b"\r\n", b"\n")

@@ -311,7 +311,7 @@ class Exim(Relay):
         spool = self.home.folder("spool", 0o777)
         logs = self.home.folder("log", 0o777)
         if isinstance(self.relay_to, str):
-            transport = f"driver = lmtp\n  socket = {self.relay_to}\n"
+            transport = f"driver = lmtp\n  socket = {self.relay_to}\n  batch_max = 1000\n"
             router = "driver = accept\n"
         else:
             transport = (f"driver = smtp\n  port = {self.relay_to}\n  protocol = {'lmtp' if self.lmtp else 'smtp'}\n"
@@ -478,6 +478,7 @@ local_recipient_maps =
 default_transport = {self.transport}:{place}
 relay_transport = {self.transport}:{place}
 smtp_line_length_limit = 0
+lmtp_line_length_limit = 0
 line_length_limit = 1048576
 in_flow_delay = 0
 append_dot_mydomain = no
