@@ -417,12 +417,13 @@ static uint64_t request_time_ns(const struct connection_shared *shared,
            octets % rate * CLOCK_NS_PER_S / rate;
 }
 
-/* Time that a request has left, 0 if it is over; one that may begin now has all of it. */
+/* Time that the request in progress has left, UINT64_MAX if there is none; 0: it is over. */
 static uint64_t request_left_ns(const struct connection_shared *shared,
                                 const struct connection *connection)
 {
     const struct smtp_session *session = &connection->session;
-    if (smtp_session_is_at_rest(session)) return shared->command_timeout_ns;
+    /* What is held came in time. */
+    if (smtp_session_is_at_rest(session) || !hold_is_empty(&connection->held)) return UINT64_MAX;
     uint32_t taken_ms = client_time_ms(shared) - connection->request_since_ms;
     uint64_t taken_ns = taken_ms * CLOCK_NS_PER_MS;
     uint64_t allowed_ns = request_time_ns(shared, session);
@@ -435,6 +436,19 @@ static bool is_ours_to_move(const struct connection_shared *shared,
 {
     return shared->is_stalled || connection->is_starved_queued ||
            connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* No later than a request that begins right now may end, as none arms the timer itself. */
+static void arm_timer(struct connection_shared *shared, struct connection *connection,
+                      uint64_t wait_ns)
+{
+    wheel_arm(shared->wheel, &connection->timer,
+              shared->now_ns + least(wait_ns, shared->command_timeout_ns));
 }
 
 /* ---- the client's end ---- */
@@ -477,12 +491,6 @@ static void watch_bare_newline(struct connection_shared *shared, struct connecti
 
 /* ---- what the worker calls ---- */
 
-static uint64_t first_deadline_ns(const struct connection_shared *shared)
-{
-    return shared->command_timeout_ns < shared->idle_timeout_ns ? shared->command_timeout_ns
-                                                                : shared->idle_timeout_ns;
-}
-
 void connection_open(struct connection_shared *shared, struct connection *connection, int socket)
 {
     connection->socket = socket;
@@ -490,7 +498,7 @@ void connection_open(struct connection_shared *shared, struct connection *connec
     smtp_session_init(&connection->session, shared->smtp);
     transaction_init(&connection->transaction, &shared->store);
     counter_add(&shared->counters->accepted, 1);
-    wheel_arm(shared->wheel, &connection->timer, shared->now_ns + first_deadline_ns(shared));
+    arm_timer(shared, connection, shared->idle_timeout_ns);
     hold_reply_block(shared, connection);
     queue_flush(shared, connection);
     arm_receive(shared, connection, true);
@@ -663,20 +671,16 @@ void connection_timer(struct connection_shared *shared, struct connection *conne
         close_for(shared, connection, connection->close_reason, true);
         return;
     }
-    if (is_ours_to_move(shared, connection)) connection->last_active_ns = shared->now_ns;
+    bool is_ours = is_ours_to_move(shared, connection);
+    if (is_ours) connection->last_active_ns = shared->now_ns;
     uint64_t idle_ns = shared->now_ns - connection->last_active_ns;
-    /* What is held came in time: it is our turn with it once replies are read. */
-    uint64_t left_ns = hold_is_empty(&connection->held) ? request_left_ns(shared, connection)
-                                                        : shared->command_timeout_ns;
-    if (idle_ns >= shared->idle_timeout_ns) {
+    uint64_t left_ns = is_ours ? UINT64_MAX : request_left_ns(shared, connection);
+    if (idle_ns >= shared->idle_timeout_ns)
         dismiss(shared, connection, SMTP_REPLY_IDLE_TOO_LONG, CLOSE_IDLE);
-    } else if (left_ns == 0 && !is_ours_to_move(shared, connection)) {
+    else if (left_ns == 0)
         dismiss(shared, connection, SMTP_REPLY_TOO_SLOW, CLOSE_TOO_SLOW);
-    } else {
-        uint64_t idle_left_ns = shared->idle_timeout_ns - idle_ns;
-        wheel_arm(shared->wheel, &connection->timer,
-                  shared->now_ns + (left_ns < idle_left_ns ? left_ns : idle_left_ns));
-    }
+    else
+        arm_timer(shared, connection, least(shared->idle_timeout_ns - idle_ns, left_ns));
 }
 
 void connection_drain(struct connection_shared *shared, struct connection *connection)
