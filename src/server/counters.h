@@ -47,7 +47,7 @@ enum close_reason {
     X(refused_space, "452: the spool is full")                                                     \
     X(refused_memory, "452: envelope memory used up")                                              \
     X(failed, "451: the message could not be kept")                                                \
-    X(run_ons, "lines read as commands behind a refused DATA")                                     \
+    X(run_ons, "times input stood behind a refused DATA and was read as commands")                 \
     X(segment_waits, "times the worker waited for a segment")                                      \
     X(input_pauses, "times input paused because replies were not read")                            \
     X(no_buffers, "receives ended because the buffers ran out")                                    \

@@ -212,12 +212,24 @@ static void tear_down(struct worker *worker)
 
 /* ---- accepting ---- */
 
+/* What a client is told that gets no session; `text` has SMTP_REPLY_LINE_MAX octets. */
+static struct bytes refusal(const struct worker *worker, uint8_t *text)
+{
+    struct smtp_replies replies = {.data = text, .capacity = SMTP_REPLY_LINE_MAX};
+    smtp_replies_put(&replies,
+                     worker->shared.is_draining ? SMTP_REPLY_SHUTTING_DOWN
+                                                : SMTP_REPLY_TOO_MANY_CONNECTIONS,
+                     worker->shared.smtp->is_enhanced);
+    return bytes_make(text, replies.size);
+}
+
 static void admit(struct worker *worker, int socket)
 {
     struct connection_shared *shared = &worker->shared;
     struct worker_environment *environment = worker->environment;
     uint32_t open = atomic_fetch_add_explicit(&environment->open_count, 1, memory_order_relaxed);
     struct connection *connection = NULL;
+    uint8_t text[SMTP_REPLY_LINE_MAX];
     if (open < environment->config->max_connections && !shared->is_draining)
         connection = slots_take(&shared->connections);
     if (connection != NULL) {
@@ -226,19 +238,18 @@ static void admit(struct worker *worker, int socket)
     }
     atomic_fetch_sub_explicit(&environment->open_count, 1, memory_order_relaxed);
     if (!shared->is_draining) counter_add(&worker->counters.refused_full, 1);
-    listener_refuse(socket, smtp_reply_text(shared->is_draining ? SMTP_REPLY_SHUTTING_DOWN
-                                                                : SMTP_REPLY_TOO_MANY_CONNECTIONS));
+    listener_refuse(socket, refusal(worker, text));
 }
 
 static void accept_completed(struct worker *worker, const struct ring_completion *completion)
 {
     uint32_t index = completion->token.slot;
+    uint8_t text[SMTP_REPLY_LINE_MAX];
     if (completion->is_last) worker->accepting_count--;
     if (completion->result >= 0) {
         admit(worker, completion->result);
     } else if (completion->result == -EMFILE || completion->result == -ENFILE) {
-        if (listener_refuse_on_reserve(&worker->listener, index,
-                                       smtp_reply_text(SMTP_REPLY_TOO_MANY_CONNECTIONS)))
+        if (listener_refuse_on_reserve(&worker->listener, index, refusal(worker, text)))
             counter_add(&worker->counters.refused_descriptors, 1);
     } else if (completion->result != -ECONNABORTED && completion->result != -ECANCELED) {
         log_warning("accept: %s", strerror(-completion->result));

@@ -73,7 +73,7 @@ struct smtp_config {
     bool is_lmtp;           /* RFC 2033: LHLO, a reply for each recipient                      */
     bool is_auth_required;  /* 530 to MAIL before AUTH                                         */
     bool is_out_of_service; /* RFC 5321 3.1: 554 instead of the greeting, 503 until QUIT       */
-    bool is_traced;         /* a step takes one line at most, and tells it in detail.line      */
+    bool is_traced;         /* for a log: a step ends behind one line, or one reply            */
 
     /* Written by smtp_config_prepare(). */
     bool is_enhanced;   /* replies carry enhanced codes (RFC 2034)           */

@@ -148,8 +148,7 @@ static void take_finished_line(struct smtp_turn *turn, uint64_t size)
 static void take_line(struct smtp_turn *turn)
 {
     uint64_t end = bytes_find(*turn->input, '\n');
-    bool has_taken_one = turn->session->config->is_traced && turn->detail->line.size > 0;
-    if (turn->input->size == 0 || has_taken_one)
+    if (turn->input->size == 0)
         smtp_turn_end(turn, SMTP_WANT_INPUT);
     else if (end == turn->input->size)
         take_unfinished_line(turn);
@@ -305,9 +304,13 @@ enum smtp_event smtp_session_step(struct smtp_session *session, struct bytes *in
         .session = session, .input = input, .replies = replies, .detail = detail};
     detail->line = bytes_make(NULL, 0);
     detail->is_line_secret = false;
+    uint32_t replies_before = replies->size;
     while (!turn.is_over) {
+        bool has_told = detail->line.size > 0 || replies->size > replies_before;
         if (session->pending != SMTP_PENDING_NOTHING)
             settle_pending(&turn);
+        else if (session->config->is_traced && has_told)
+            smtp_turn_end(&turn, SMTP_WANT_INPUT);
         else if (session->state == SMTP_IN_DATA)
             smtp_content_take_data(&turn);
         else if (session->state == SMTP_IN_CHUNK)

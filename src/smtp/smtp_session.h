@@ -25,7 +25,7 @@
 #include <stdint.h>
 
 enum smtp_event {
-    SMTP_WANT_INPUT,   /* all input is used; config->is_traced: or a line was taken            */
+    SMTP_WANT_INPUT,   /* all input is used; config->is_traced: or a line or a reply           */
     SMTP_WANT_STASH,   /* `input` is an unfinished line: smtp_session_lend_stash(), step again */
     SMTP_WANT_FLUSH,   /* send replies, step again with room; what provokes the next reply was
                           not taken from `input`, or was already told by an event             */
