@@ -237,7 +237,7 @@ static struct trace_setup choose_setup(const uint8_t *choices)
 {
     struct trace_setup setup = fuzz_dialogue_choose(choices);
     setup.offers_not = 0;
-    setup.bad_commands_max = OPERATIONS_MAX;
+    setup.bad_commands_max = 2 * OPERATIONS_MAX; /* OPERATION_ENVELOPE is two commands */
     setup.is_auth_required = false;
     setup.is_out_of_service = false;
     return setup;
