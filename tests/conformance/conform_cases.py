@@ -105,9 +105,9 @@ class Message:
 class Step:
     """Octets in one go, then the replies they earn."""
 
-    def __init__(self):
-        self.octets = b""
-        self.wanted = []
+    def __init__(self, octets=b"", wanted=()):
+        self.octets = octets
+        self.wanted = list(wanted)
 
 
 class Case:
