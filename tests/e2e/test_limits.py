@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import tempfile
 import time
 import unittest
@@ -26,6 +27,8 @@ class Limits(unittest.TestCase):
                 fifth.begin()
             for client in clients:
                 client.close()
+            self.assertEqual(server.stop(), 0)
+            self.assertEqual(server.totals()["connections answered 421: the limit was reached"], 1)
 
     def test_no_descriptor_left(self):
         """Descriptors that somebody else left open use up what the server counted on."""
@@ -58,6 +61,72 @@ class Limits(unittest.TestCase):
             self.assertGreaterEqual(time.monotonic() - started, 0.45)
             self.assertLess(time.monotonic() - started, 2)
             self.assertEqual(client.reply(), b"")
+
+    def count_sockets(self, server):
+        folder = f"/proc/{server.process.pid}/fd"
+        links = []
+        for name in os.listdir(folder):
+            try:
+                links.append(os.readlink(os.path.join(folder, name)))
+            except FileNotFoundError: # closed meanwhile
+                pass
+        return sum(link.startswith("socket:") for link in links)
+
+    def sockets_become(self, server, count, seconds=1.0):
+        """True as soon as the server has so many open."""
+        end = time.monotonic() + seconds
+        while (now := self.count_sockets(server)) != count and time.monotonic() < end:
+            time.sleep(0.01)
+        return now == count
+
+    def test_client_that_closes_at_once(self):
+        """A05: nothing is owed to it, and its descriptor is free within a second."""
+        with harness.Server() as server:
+            before = self.count_sockets(server)
+            clients = [server.connect() for _ in range(20)]
+            for client in clients:
+                client.reply() # so that all are accepted
+            self.assertEqual(self.count_sockets(server), before + 20)
+            for client in clients:
+                client.socket.shutdown(socket.SHUT_WR)
+            self.assertTrue(self.sockets_become(server, before))
+            for client in clients:
+                self.assertEqual(client.reply(), b"")
+                client.close()
+            with socket.create_connection(("127.0.0.1", server.port)):
+                pass
+            time.sleep(0.1)
+            self.assertTrue(self.sockets_become(server, before))
+            self.assertEqual(server.stop(), 0)
+            self.assertGreaterEqual(server.totals()["client closed between transactions"], 20)
+            self.assertEqual(server.totals()["connections closed"], 21)
+
+    def test_thousands_of_resets(self):
+        """A06: descriptors and memory are back where they were, wherever in a session the reset comes."""
+        count = 500 if harness.IS_SANITIZED else 2000
+        beginnings = (b"", b"EHLO a\r\n", b"EHLO", b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n" + b"x" * 5000)
+        def reset_all(server):
+            for number in range(count):
+                with socket.create_connection(("127.0.0.1", server.port)) as client:
+                    client.sendall(b"EHLO a\r\n" * (number % 4 == 3) + beginnings[number % 4])
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        with harness.Server() as server:
+            before = self.count_sockets(server)
+            reset_all(server) # what is touched for the first time stays
+            self.assertTrue(self.sockets_become(server, before, 5))
+            memory = server.memory_kib("RssAnon")
+            for _ in range(2):
+                reset_all(server)
+                self.assertTrue(self.sockets_become(server, before, 5))
+            if not harness.IS_SANITIZED:
+                self.assertLess(server.memory_kib("RssAnon") - memory, 500)
+            with server.connect() as client:
+                client.begin()
+                self.assertTrue(client.deliver(b"x\r\n").startswith(b"250"))
+            self.assertEqual(server.stop(), 0)
+            totals = server.totals()
+            self.assertEqual(totals["connections accepted"], totals["connections closed"])
+            self.assertGreater(totals["connections accepted"], count) # what is reset before its accept may not count
 
     def test_client_that_reads_nothing(self):
         """Its input pauses, memory stays flat, and when it reads at last every reply is there."""

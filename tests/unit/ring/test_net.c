@@ -28,6 +28,8 @@ static void addresses_are_read(void **state)
         {"2525", 0, AF_INET, "0.0.0.0:2525"},
         {":2525", 0, AF_INET6, "[::]:2525"},
         {"127.255.0.9:65535", 0, AF_INET, "127.255.0.9:65535"},
+        {"unix:/tmp/sink.sock", 25, AF_INET6, "unix:/tmp/sink.sock"},
+        {"unix:127.0.0.1:25", 0, AF_UNSPEC, "unix:127.0.0.1:25"},
     };
     (void)state;
     for (unsigned i = 0; i < sizeof goods / sizeof goods[0]; i++) {
@@ -42,9 +44,9 @@ static void addresses_are_read(void **state)
 
 static void nonsense_gets_a_sentence(void **state)
 {
-    static const char *const bads[] = {
-        "",          "127.0.0.1:0",  "127.0.0.1:65536", "127.0.0.1:smtp", "[::1",
-        "[::1]2525", "127.0.0.1:-1", "256.1.1.1:25",    "a b:25",         "unix:"};
+    static const char *const bads[] = {"",       "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:smtp",
+                                       "[::1",   "[::1]2525",   "127.0.0.1:-1",    "256.1.1.1:25",
+                                       "a b:25", "unix:"};
     (void)state;
     for (unsigned i = 0; i < sizeof bads / sizeof bads[0]; i++) {
         struct net_address found[4];
@@ -59,7 +61,7 @@ static void loopback_is_known(void **state)
     static const struct good cases[] = {
         {"127.0.0.1:1", 0, AF_INET, "yes"}, {"127.9.9.9:1", 0, AF_INET, "yes"},
         {"128.0.0.1:1", 0, AF_INET, "no"},  {"[::1]:1", 0, AF_INET6, "yes"},
-        {"[::2]:1", 0, AF_INET6, "no"},
+        {"[::2]:1", 0, AF_INET6, "no"},     {"unix:sink", 0, AF_UNSPEC, "yes"},
     };
     (void)state;
     for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -68,6 +70,50 @@ static void loopback_is_known(void **state)
         assert_int_equal(net_resolve(cases[i].text, 0, cases[i].family, &found, 1, error), 1);
         assert_int_equal(net_is_loopback(&found), strcmp(cases[i].expected, "yes") == 0);
     }
+}
+
+static void ports_are_told(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:25", "[::1]:25", "unix:25"};
+    static const uint16_t ports[] = {25, 25, 0};
+    (void)state;
+    for (unsigned i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct net_address found;
+        char error[NET_ERROR_MAX];
+        assert_int_equal(net_resolve(texts[i], 0, AF_UNSPEC, &found, 1, error), 1);
+        assert_int_equal(net_port(&found), ports[i]);
+        assert_int_equal(net_is_unix(&found), ports[i] == 0);
+    }
+}
+
+/* The other end of a TCP socket, what it sent, and a socket that has no other end. */
+static void peers_are_told(void **state)
+{
+    struct net_address any;
+    char error[NET_ERROR_MAX];
+    char text[NET_TEXT_MAX];
+    char expected[NET_TEXT_MAX];
+    (void)state;
+    assert_int_equal(net_resolve("127.0.0.1:1", 0, AF_INET, &any, 1, error), 1);
+    memset((char *)&any.storage + 2, 0, 2);
+    int listener = net_listen(&any, 1);
+    assert_true(listener >= 0);
+    struct net_address bound = {.size = sizeof bound.storage};
+    assert_int_equal(getsockname(listener, (void *)&bound.storage, &bound.size), 0);
+    int client = net_socket(&bound);
+    assert_int_equal(connect(client, (void *)&bound.storage, bound.size), 0);
+    int server = accept(listener, NULL, NULL);
+    assert_true(server >= 0);
+    assert_true(net_format_peer(text, client));
+    assert_string_equal(text, net_format(expected, &bound));
+    assert_false(net_has_input(server));
+    assert_int_equal(write(client, "x", 1), 1);
+    assert_true(net_has_input(server));
+    assert_true(net_has_input(server)); /* it is still there */
+    assert_false(net_format_peer(text, listener));
+    close(server);
+    close(client);
+    close(listener);
 }
 
 /* Two of ours may share an address; a check without SO_REUSEPORT sees that one has it. */
@@ -93,10 +139,9 @@ static void used_addresses_are_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_are_read),
-        cmocka_unit_test(nonsense_gets_a_sentence),
-        cmocka_unit_test(loopback_is_known),
-        cmocka_unit_test(used_addresses_are_seen),
+        cmocka_unit_test(addresses_are_read), cmocka_unit_test(nonsense_gets_a_sentence),
+        cmocka_unit_test(loopback_is_known),  cmocka_unit_test(ports_are_told),
+        cmocka_unit_test(peers_are_told),     cmocka_unit_test(used_addresses_are_seen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

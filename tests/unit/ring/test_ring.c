@@ -1,12 +1,14 @@
 #include "ring/ring.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -176,6 +178,40 @@ static void eventfd_wakes(void **state)
     close(wake);
 }
 
+/* One accept takes one client, is told whether more come, and can be cancelled while it waits. */
+static void accept_once(void **state)
+{
+    struct fixture *fixture = *state;
+    struct sockaddr_un name = {.sun_family = AF_UNIX}; /* the kernel chooses a name */
+    socklen_t size = sizeof name;
+    int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(listener, (void *)&name, sizeof(sa_family_t)), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (void *)&name, &size), 0);
+    int clients[2];
+    for (int i = 0; i < 2; i++) {
+        clients[i] = socket(AF_UNIX, SOCK_STREAM, 0);
+        assert_int_equal(connect(clients[i], (void *)&name, size), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        ring_accept_once(fixture->ring, listener, token(RING_OP_ACCEPT));
+        struct ring_completion completion = await(fixture->ring);
+        assert_true(completion.result >= 0);
+        assert_true(completion.is_last);
+        assert_int_equal(fcntl(completion.result, F_GETFD), FD_CLOEXEC);
+        close(completion.result);
+    }
+    ring_accept_once(fixture->ring, listener, token(RING_OP_ACCEPT));
+    ring_cancel(fixture->ring, token(RING_OP_ACCEPT), token(RING_OP_CANCEL));
+    for (int i = 0; i < 2; i++) {
+        struct ring_completion completion = await(fixture->ring);
+        if (completion.token.op == RING_OP_ACCEPT) assert_int_equal(completion.result, -ECANCELED);
+    }
+    close(clients[0]);
+    close(clients[1]);
+    close(listener);
+}
+
 static void closing_a_socket(void **state)
 {
     struct fixture *fixture = *state;
@@ -194,7 +230,7 @@ int main(void)
         RING_TEST(receive_goes_on_and_ends), RING_TEST(buffers_run_out_and_come_back),
         RING_TEST(send_and_cancel),          RING_TEST(more_submits_than_entries),
         RING_TEST(waiting_ends_in_time),     RING_TEST(eventfd_wakes),
-        RING_TEST(closing_a_socket),
+        RING_TEST(closing_a_socket),         RING_TEST(accept_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

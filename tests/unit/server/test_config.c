@@ -1,8 +1,10 @@
 #include "server/config.h"
 
+#include <ctype.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -96,12 +98,90 @@ static void every_worker_has_a_cpu(void **state)
         assert_true(config.cpus[worker] >= 0);
 }
 
+/* Loads with one or two options more. */
+static void load(struct config *config, const char *option, const char *value)
+{
+    char words[5][64] = {"ringsink", "-q", "127.0.0.1:2525"};
+    char *arguments[] = {words[0], words[1], words[2], words[3], words[4], NULL};
+    int count = value != NULL ? 5 : 4;
+    (void)snprintf(words[3], sizeof words[3], "%s", option);
+    if (value != NULL) (void)snprintf(words[4], sizeof words[4], "%s", value);
+    arguments[count] = NULL;
+    config_load(config, count, arguments);
+}
+
+/* --no- and the keyword in small letters, each for its own bit and what an RFC bases on it. */
+static void every_extension_can_be_switched_off(void **state)
+{
+    static const char *const keywords[] = {
+#define KEYWORD(name, keyword) keyword,
+        SMTP_EXTENSIONS(KEYWORD)
+#undef KEYWORD
+    };
+    struct config config;
+    (void)state;
+    load(&config, "-4", NULL);
+    assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY);
+    for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++) {
+        char option[64] = "--no-";
+        for (size_t at = 0; keywords[i][at] != '\0'; at++)
+            option[5 + at] = (char)tolower((unsigned char)keywords[i][at]);
+        load(&config, option, NULL);
+        uint32_t off = 1u << i;
+        if (off == SMTP_OFFER(8BITMIME)) off |= SMTP_OFFER(SMTPUTF8);
+        if (off == SMTP_OFFER(CHUNKING)) off |= SMTP_OFFER(BINARYMIME);
+        assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY & ~off);
+    }
+    load(&config, "--auth", "none");
+    assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY & ~SMTP_OFFER(AUTH));
+    assert_null(config.credentials.entries);
+}
+
+static void options_of_the_protocol(void **state)
+{
+    struct config config;
+    (void)state;
+    load(&config, "-4", NULL);
+    assert_int_equal(config.bare_newline, SMTP_BARE_KEEP);
+    assert_int_equal(config.max_bad_commands, 20);
+    assert_int_equal(config.command_timeout_ns, 300000000000);
+    assert_int_equal(config.min_data_rate, 500);
+    assert_false(config.is_lmtp);
+    assert_false(config.is_strict);
+    assert_null(config.credentials.entries);
+    load(&config, "--bare-newline", "reject");
+    assert_int_equal(config.bare_newline, SMTP_BARE_REJECT);
+    load(&config, "--bare-newline", "normalize");
+    assert_int_equal(config.bare_newline, SMTP_BARE_NORMALIZE);
+    load(&config, "-L", NULL);
+    assert_true(config.is_lmtp);
+    load(&config, "--strict", NULL);
+    assert_true(config.is_strict);
+    assert_false(config.has_strict_lines);
+    load(&config, "--strict-lines", NULL);
+    assert_true(config.has_strict_lines);
+    load(&config, "--require-auth", NULL);
+    assert_true(config.is_auth_required);
+    load(&config, "--no-service", NULL);
+    assert_true(config.is_out_of_service);
+    load(&config, "--min-data-rate", "0");
+    assert_int_equal(config.min_data_rate, 0);
+    load(&config, "--min-data-rate", "2Ki");
+    assert_int_equal(config.min_data_rate, 2048);
+    load(&config, "--command-timeout", "1m");
+    assert_int_equal(config.command_timeout_ns, 60000000000);
+    load(&config, "--max-bad-commands", "65534");
+    assert_int_equal(config.max_bad_commands, 65534);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_follow_the_space),
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(every_worker_has_a_cpu),
+        cmocka_unit_test(every_extension_can_be_switched_off),
+        cmocka_unit_test(options_of_the_protocol),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
