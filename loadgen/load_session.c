@@ -208,7 +208,11 @@ static enum load_session_event take_closing(struct load_session *session, uint32
 {
     bool is_blamed = load_session_is_blamed(session);
 
-    if (is_blamed) note_failure(session, code, load_session_phase(session));
+    /* This is what the message failed of, whatever was refused before. */
+    if (is_blamed) {
+        session->failure_code = code;
+        session->failure_phase = load_session_phase(session);
+    }
     bool is_greeting = session->state <= LOAD_AWAIT_HELO;
     session->state = LOAD_OVER;
     session->wants = LOAD_WANTS_NOTHING;

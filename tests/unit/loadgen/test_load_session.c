@@ -388,6 +388,23 @@ static void test_closing_between_messages_blames_none(void **state)
     assert_int_equal(session.failure_phase, LOAD_PHASE_RCPT);
 }
 
+static void test_closing_outweighs_a_recipient_refused_before(void **state)
+{
+    static const char *const steps[] = {GREETING,
+                                        ">: begin",
+                                        "C: MAIL FROM:<load@client.test>|"
+                                        "RCPT TO:<user1@sink.test>|"
+                                        "RCPT TO:<user2@sink.test>|DATA|",
+                                        "S: 250 Ok",
+                                        "S: 550 no",
+                                        "S: 421 down",
+                                        "=: tempfail",
+                                        NULL};
+    (void)state;
+    run(LOAD_PIPELINING_GROUP, 2, steps);
+    assert_int_equal(session.failure_code, 421);
+}
+
 static void test_closing_at_the_dot_of_stream(void **state)
 {
     static const char *const steps[] = {
@@ -508,6 +525,7 @@ int main(void)
         cmocka_unit_test(test_a_lone_dot_where_354_comes_anyway),
         cmocka_unit_test(test_a_verdict_before_the_content_ends_the_session),
         cmocka_unit_test(test_closing_between_messages_blames_none),
+        cmocka_unit_test(test_closing_outweighs_a_recipient_refused_before),
         cmocka_unit_test(test_closing_at_the_dot_of_stream),
         cmocka_unit_test(test_loss_is_blamed_on_what_was_judged_only),
         cmocka_unit_test(test_a_server_that_does_not_want_us),
