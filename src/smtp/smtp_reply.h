@@ -74,6 +74,7 @@ struct smtp_replies {
     X(SYNTAX_AUTH, "501 5.5.4 Syntax: AUTH mechanism")                                             \
     X(SYNTAX_LHLO, "501 Syntax: LHLO hostname")                                                    \
     X(SYNTAX_RSET, "501 5.5.4 Syntax: RSET")                                                       \
+    X(SYNTAX_QUIT, "501 5.5.4 Syntax: QUIT")                                                       \
     X(SYNTAX_VRFY, "501 5.5.4 Syntax: VRFY address")                                               \
     X(SYNTAX_ETRN, "501 5.5.4 Syntax: ETRN domain")                                                \
     X(NODE_NOT_ALLOWED, "459 4.7.1 Node not allowed: nothing is ever relayed")                     \

@@ -275,8 +275,10 @@ static void take_help(struct smtp_turn *turn, const struct smtp_command *command
 
 static void take_quit(struct smtp_turn *turn, const struct smtp_command *command)
 {
-    (void)command;
-    smtp_turn_answer_last(turn, SMTP_REPLY_BYE, SMTP_HANG_UP_QUIT);
+    if (command->argument.size > 0) /* RFC 5321 4.3.2 */
+        smtp_turn_answer_bad(turn, SMTP_REPLY_SYNTAX_QUIT);
+    else
+        smtp_turn_answer_last(turn, SMTP_REPLY_BYE, SMTP_HANG_UP_QUIT);
 }
 
 /* RFC 5321 4.2.4: known, not implemented. */

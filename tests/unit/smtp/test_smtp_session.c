@@ -81,6 +81,7 @@ static void test_other_commands(void **state)
          "214 2.0.0 Every message is accepted and kept, none is relayed: see RFC 5321\r\n"
          "214 2.0.0 Every message is accepted and kept, none is relayed: see RFC 5321\r\n"},
         {"VRFY\r\n", "501 5.5.4 Syntax: VRFY address\r\n"},
+        {"QUIT now\r\nQUIT \r\n", "501 5.5.4 Syntax: QUIT\r\n221 2.0.0 Bye\r\n"},
         {"FOOBAR\r\nXFOO 1\r\n\xff\xfe\x01\r\nNOOPS\r\nMAI\r\n",
          "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n"
          "500 5.5.2 Error: command not recognized\r\n500 5.5.2 Error: command not recognized\r\n"
