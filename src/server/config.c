@@ -48,8 +48,8 @@ static const char *const log_format_names[] = {"text", "json", NULL};
 /* EHLO's keyword, its option's name. */
 #define ROW_OFF(keyword, option, text)                                                             \
     {                                                                                              \
-        .kind = OPTION_FLAG, .name = option, .offset = FIELD(is_off[SMTP_EXTENSION_##keyword]),    \
-        .help = text                                                                               \
+        .kind = OPTION_FLAG, .name = (option), .offset = FIELD(is_off[SMTP_EXTENSION_##keyword]),  \
+        .help = (text)                                                                             \
     }
 
 static const struct option_row rows[] = {
