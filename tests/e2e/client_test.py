@@ -93,14 +93,14 @@ class ClientTest(unittest.TestCase):
         return text
 
     def messages(self, server=None, count=1, seconds=30):
-        """What a spool lists, once it lists so many: relays deliver after their client has gone."""
+        """What a spool lists by time, once it lists so many: relays deliver after their client has gone."""
         server = server or self.server
         end = time.monotonic() + seconds
         while True:
             messages = harness.listed(server.spool)
             if len(messages) >= count or time.monotonic() > end:
                 self.assertEqual(len(messages), count, messages)
-                return messages
+                return sorted(messages, key=lambda message: message["received_ns"])
             time.sleep(0.05)
 
     def only_message(self, server=None):
