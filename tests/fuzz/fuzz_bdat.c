@@ -8,6 +8,8 @@
 #include "fuzz/fuzz.h"
 #include "fuzz/fuzz_dialogue.h"
 
+#include "smtp/smtp_limits.h"
+
 #define OPERATIONS_MAX 300
 
 enum operation {
@@ -158,12 +160,74 @@ static void take_bdat(struct account *account, uint8_t how, struct bytes octets)
     take_wanted_chunk(account, octets, is_last);
 }
 
-/* Where DATA would be taken its content would be another story: then it is not said. */
-static void take_data(struct account *account)
+/* RFC 5321 4.5.2: a dot more where a line, ended by CR LF alone, begins with one. */
+static void say_stuffed(struct account *account, struct bytes content)
 {
-    if (account->recipient_count > 0 && !account->has_chunk) return;
+    for (uint64_t i = 0; i < content.size; i++) {
+        bool is_line_start =
+            i == 0 || (i > 1 && content.data[i - 2] == '\r' && content.data[i - 1] == '\n');
+        if (is_line_start && content.data[i] == '.') say(account, BYTES("."));
+        say(account, bytes_make(content.data + i, 1));
+    }
+    say(account, BYTES(".\r\n"));
+}
+
+/* Content as the server is to keep it, into `message`; true if it has line ends that it refuses. */
+static bool keep_content(struct account *account, struct bytes content)
+{
+    const struct trace_setup *setup = account->setup;
+    bool is_bare = false;
+    bool is_long = false;
+    uint64_t line_size = 0; /* with its CR, so far */
+    for (uint64_t i = 0; i < content.size; i++) {
+        uint8_t octet = content.data[i];
+        bool is_behind_cr = i > 0 && content.data[i - 1] == '\r';
+        bool is_lone_lf = octet == '\n' && !is_behind_cr;
+        bool is_lone_cr = octet == '\r' && content.data[i + 1] != '\n';
+        if (is_lone_lf || is_lone_cr) is_bare = true;
+        if (is_lone_lf && setup->bare_newline == SMTP_BARE_NORMALIZE)
+            trace_text_put(&account->message, BYTES("\r"));
+        trace_text_put(&account->message, bytes_make(&octet, 1));
+        bool is_end = octet == '\n' && is_behind_cr;
+        if (is_end && line_size > SMTP_TEXT_LINE_MAX + 1) is_long = true;
+        line_size = is_end ? 0 : line_size + 1;
+    }
+    return (is_bare && setup->bare_newline == SMTP_BARE_REJECT) ||
+           (is_long && setup->has_strict_lines);
+}
+
+/* `content` ends in CR LF or is empty. */
+static void take_content(struct account *account, struct bytes content)
+{
+    uint64_t limit = account->setup->size_limit;
+    if (is_refused(account)) {
+        expect(account, '4', 1);
+        return;
+    }
+    expect(account, '3', 1);
+    say_stuffed(account, content);
+    bool is_condemned = keep_content(account, content);
+    if (!is_condemned && (limit == 0 || account->message.size <= limit)) {
+        end_message(account);
+        return;
+    }
+    expect_final(account, '5');
+    forget(account);
+}
+
+/* DATA with the octets and a line's end as its content, where it may come. */
+static void take_data(struct account *account, struct bytes octets)
+{
     say(account, BYTES("DATA\r\n"));
-    expect(account, '5', 1);
+    if (account->recipient_count == 0 || account->has_chunk) {
+        expect(account, '5', 1);
+        return;
+    }
+    struct trace_text content = {0};
+    trace_text_put(&content, octets);
+    trace_text_put(&content, BYTES("\r\n"));
+    take_content(account, trace_text_view(&content));
+    trace_text_free(&content);
 }
 
 static void take_ehlo(struct account *account)
@@ -181,13 +245,12 @@ static void take_end(struct account *account, struct bytes line, char digit)
     account->is_over = true;
 }
 
-/* `program` shrinks by the octets that a chunk takes. */
-static void take_chunk(struct account *account, uint8_t how, struct bytes *program)
+/* Content that the program holds: how much, and that. */
+static struct bytes take_octets(struct bytes *program)
 {
     uint64_t size = program->size > 0 ? bytes_take(program, 1).data[0] : 0;
     if (size >= 200) size = (size - 199) * 50;
-    if (size > program->size) size = program->size;
-    take_bdat(account, how, bytes_take(program, size));
+    return bytes_take(program, size < program->size ? size : program->size);
 }
 
 static void operate(struct account *account, struct bytes *program)
@@ -195,7 +258,7 @@ static void operate(struct account *account, struct bytes *program)
     uint8_t octet = bytes_take(program, 1).data[0];
     uint8_t operation = octet & 15;
     if (operation <= OPERATION_BDAT_LAST) {
-        take_chunk(account, octet, program);
+        take_bdat(account, octet, take_octets(program));
     } else if (operation == OPERATION_RSET) {
         say(account, BYTES("RSET\r\n"));
         expect(account, '2', 1);
@@ -207,7 +270,7 @@ static void operate(struct account *account, struct bytes *program)
         say(account, BYTES("NOOP\r\n"));
         expect(account, '2', 1);
     } else if (operation == OPERATION_DATA) {
-        take_data(account);
+        take_data(account, take_octets(program));
     } else if (operation == OPERATION_EHLO) {
         take_ehlo(account);
     } else if (operation == OPERATION_RCPT) {
@@ -240,6 +303,8 @@ static struct trace_setup choose_setup(const uint8_t *choices)
     setup.bad_commands_max = 2 * OPERATIONS_MAX; /* OPERATION_ENVELOPE is two commands */
     setup.is_auth_required = false;
     setup.is_out_of_service = false;
+    /* How long a line is that gets its end by normalizing nobody said. */
+    if (setup.bare_newline == SMTP_BARE_NORMALIZE) setup.has_strict_lines = false;
     return setup;
 }
 

@@ -21,8 +21,9 @@
 struct trace_setup fuzz_dialogue_choose(const uint8_t *choices);
 
 /*
- * Runs `input` octet by octet into `trace`, to be closed by the caller, and then cut otherwise: the
- * same must happen. The one exception: a strict server may hang up on a client that talks early.
+ * Runs `input` octet by octet into `trace`, to be closed by the caller, and then whole and cut
+ * otherwise: the same must happen. The one exception: a strict server may hang up on a client that
+ * talks early.
  */
 void fuzz_dialogue_run(struct session_trace *trace, const struct trace_setup *setup,
                        struct bytes input);
