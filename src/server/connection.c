@@ -34,6 +34,12 @@ static bool is_closing(const struct connection *connection)
     return connection->close_reason != CLOSE_NONE;
 }
 
+/* Does it owe the client something that it can do without further input? Then none is taken. */
+static bool has_backlog(const struct connection *connection)
+{
+    return connection->is_step_owed || !hold_is_empty(&connection->held);
+}
+
 static struct ring_token token_of(struct connection_shared *shared, struct connection *connection,
                                   enum ring_op op)
 {
@@ -423,7 +429,7 @@ static uint64_t request_left_ns(const struct connection_shared *shared,
 {
     const struct smtp_session *session = &connection->session;
     /* What is held came in time. */
-    if (smtp_session_is_at_rest(session) || !hold_is_empty(&connection->held)) return UINT64_MAX;
+    if (smtp_session_is_at_rest(session) || has_backlog(connection)) return UINT64_MAX;
     uint32_t taken_ms = client_time_ms(shared) - connection->request_since_ms;
     uint64_t taken_ns = taken_ms * CLOCK_NS_PER_MS;
     uint64_t allowed_ns = request_time_ns(shared, session);
@@ -500,15 +506,15 @@ void connection_open(struct connection_shared *shared, struct connection *connec
     counter_add(&shared->counters->accepted, 1);
     arm_timer(shared, connection, shared->idle_timeout_ns);
     hold_reply_block(shared, connection);
-    queue_flush(shared, connection);
-    arm_receive(shared, connection, true);
-    /* RFC 5321 4.3.1; what arrives a moment later meets the check in connection_receive(). */
-    if (shared->smtp->is_strict && net_has_input(socket)) {
-        dismiss(shared, connection, SMTP_REPLY_EARLY_TALK, CLOSE_EARLY_TALK);
-        return;
-    }
     smtp_session_greet(&connection->session, &connection->replies);
     trace_replies(shared, connection, 0);
+    queue_flush(shared, connection);
+    arm_receive(shared, connection, true);
+}
+
+bool connection_waits(const struct connection *connection)
+{
+    return connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING;
 }
 
 enum connection_outcome connection_receive(struct connection_shared *shared,
@@ -517,11 +523,12 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
     if (is_closing(connection)) return CONNECTION_TOOK_ALL;
     connection->last_active_ns = shared->now_ns;
     queue_flush(shared, connection);
+    /* RFC 5321 4.3.1; the receive was armed before the greeting was sent, so it completes first. */
     if (!connection->is_greeted && shared->smtp->is_strict) {
         dismiss(shared, connection, SMTP_REPLY_EARLY_TALK, CLOSE_EARLY_TALK);
         return CONNECTION_TOOK_ALL;
     }
-    if (!hold_is_empty(&connection->held)) {
+    if (has_backlog(connection)) {
         pause_input(shared, connection, data);
         return CONNECTION_TOOK_ALL;
     }
@@ -532,7 +539,8 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
         if (!shared->has_told_bare_newline) watch_bare_newline(shared, connection, received);
         return CONNECTION_TOOK_ALL;
     case STOP_NO_ROOM:
-        pause_input(shared, connection, data);
+        connection->is_step_owed = true;
+        if (data->size > 0) pause_input(shared, connection, data);
         return CONNECTION_TOOK_ALL;
     case STOP_NO_SEGMENT:
         return CONNECTION_STALLED;
@@ -559,13 +567,13 @@ void connection_receive_ended(struct connection_shared *shared, struct connectio
     if (is_closing(connection)) return;
     if (result == 0) {
         connection->has_peer_closed = true;
-        if (hold_is_empty(&connection->held)) end_of_input(shared, connection);
+        if (!has_backlog(connection)) end_of_input(shared, connection);
     } else if (result == -ENOBUFS) {
         counter_add(&shared->counters->no_buffers, 1);
         connection->is_starved_queued = true;
         queue_push(&shared->starved, &connection->starved_link);
     } else if (is_normal_end(result)) {
-        if (hold_is_empty(&connection->held)) arm_receive(shared, connection, false);
+        if (!has_backlog(connection)) arm_receive(shared, connection, false);
     } else {
         bool is_reset = result == -ECONNRESET || result == -EPIPE || result == -ETIMEDOUT;
         close_for(shared, connection, is_reset ? CLOSE_PEER_GONE : CLOSE_RECEIVE_FAILED, true);
@@ -593,7 +601,7 @@ static void send_completed(struct connection_shared *shared, struct connection *
         return;
     }
     release_reply_block(shared, connection);
-    if (!hold_is_empty(&connection->held)) queue_resume(shared, connection);
+    if (has_backlog(connection)) queue_resume(shared, connection);
 }
 
 void connection_completed(struct connection_shared *shared, struct connection *connection,
@@ -612,10 +620,11 @@ enum connection_outcome connection_resume(struct connection_shared *shared,
 {
     connection->is_resume_queued = false;
     queue_flush(shared, connection);
-    while (!is_closing(connection) && !hold_is_empty(&connection->held)) {
+    while (!is_closing(connection) && has_backlog(connection)) {
         struct bytes input = hold_front(&connection->held);
         enum stop stop = advance(shared, connection, &input);
         if (stop == STOP_ENDED) break; /* closing dropped what was held */
+        connection->is_step_owed = stop != STOP_USED_UP;
         hold_use(&connection->held, input.size);
         if (stop == STOP_NO_SEGMENT) { /* a slice that waits is a view into the block */
             queue_resume(shared, connection);
@@ -636,8 +645,7 @@ enum connection_outcome connection_resume(struct connection_shared *shared,
 
 static bool may_be_dismissed(const struct connection *connection)
 {
-    return !smtp_session_has_transaction(&connection->session) &&
-           hold_is_empty(&connection->held) &&
+    return !smtp_session_has_transaction(&connection->session) && !has_backlog(connection) &&
            connection->transaction.waiting == TRANSACTION_WAITS_FOR_NOTHING;
 }
 
@@ -661,7 +669,7 @@ void connection_feed(struct connection_shared *shared, struct connection *connec
 {
     connection->is_starved_queued = false;
     queue_flush(shared, connection);
-    if (is_closing(connection) || !hold_is_empty(&connection->held)) return;
+    if (is_closing(connection) || has_backlog(connection)) return;
     arm_receive(shared, connection, false);
 }
 

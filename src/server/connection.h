@@ -77,6 +77,7 @@ struct connection {
     bool is_sending;
     bool is_flush_queued;
     bool is_resume_queued;
+    bool is_step_owed; /* the session stopped for want of room for replies */
     bool is_starved_queued;
     bool is_cancelling; /* the receive's cancel was submitted */
     bool is_closing_socket;
@@ -100,6 +101,9 @@ void connection_open(struct connection_shared *shared, struct connection *connec
 MUST_USE enum connection_outcome connection_receive(struct connection_shared *shared,
                                                     struct connection *connection,
                                                     struct bytes *data);
+
+/* Does its transaction wait for a segment, whether or not data is left? */
+bool connection_waits(const struct connection *connection);
 
 /* The receive ended: 0 (the peer closed) or -errno. Comes after all data before it. */
 void connection_receive_ended(struct connection_shared *shared, struct connection *connection,

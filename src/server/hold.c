@@ -56,12 +56,14 @@ bool hold_put(struct hold *hold, struct blocks *pool, struct bytes data, uint64_
 
 struct bytes hold_front(const struct hold *hold)
 {
+    if (hold_is_empty(hold)) return bytes_make(NULL, 0);
     const struct hold_block *block = front(hold);
     return bytes_make(block->data + block->offset, block->size - block->offset);
 }
 
 void hold_use(struct hold *hold, uint64_t left)
 {
+    if (hold_is_empty(hold)) return;
     struct hold_block *block = front(hold);
     CHECK(left <= block->size - block->offset);
     block->offset = block->size - (uint32_t)left;
@@ -69,6 +71,7 @@ void hold_use(struct hold *hold, uint64_t left)
 
 void hold_trim(struct hold *hold, struct blocks *pool)
 {
+    if (hold_is_empty(hold)) return;
     const struct hold_block *block = front(hold);
     if (block->offset == block->size) drop_front(hold, pool);
 }

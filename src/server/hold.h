@@ -31,7 +31,7 @@ static inline bool hold_is_empty(const struct hold *hold)
  */
 MUST_USE bool hold_put(struct hold *hold, struct blocks *pool, struct bytes data, uint64_t bound);
 
-/* What of the oldest block is not used up yet; the hold must not be empty. */
+/* What of the oldest block is not used up yet; empty if nothing is held. */
 struct bytes hold_front(const struct hold *hold);
 
 /* Only the last `left` octets of hold_front() are still to be used. The block stays: views into it

@@ -272,8 +272,9 @@ static bool receive(struct worker *worker, struct ring_completion *completion)
     struct connection_shared *shared = &worker->shared;
     struct connection *connection = find(worker, completion->token);
     CHECK(connection != NULL); /* its receive was in flight, so its slot is not free */
-    if (completion->data.size > 0 &&
-        connection_receive(shared, connection, &completion->data) == CONNECTION_STALLED)
+    /* The last octet may be taken, and the commit that it asked for still wait. */
+    bool has_work = completion->data.size > 0 || connection_waits(connection);
+    if (has_work && connection_receive(shared, connection, &completion->data) == CONNECTION_STALLED)
         return false;
     if (completion->has_buffer) ring_give_back(shared->ring, completion->buffer);
     if (completion->is_last) connection_receive_ended(shared, connection, completion->result);

@@ -192,6 +192,7 @@ static void answer_chunk(struct smtp_turn *turn)
 {
     enum smtp_reply reply = turn->session->pending_reply;
     turn->session->is_swallowing = false;
+    if (reply == SMTP_REPLY_OK) return;
     if (smtp_reply_text(reply).data[0] == '5')
         smtp_turn_answer_bad(turn, reply);
     else

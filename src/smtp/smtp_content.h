@@ -19,7 +19,7 @@ void smtp_content_take_data(struct smtp_turn *turn);
 /* In SMTP_IN_CHUNK: takes some of the input, or ends the chunk. */
 void smtp_content_take_chunk(struct smtp_turn *turn);
 
-/* The chunk that begins goes nowhere; `reply` comes behind it. */
+/* The chunk that begins goes nowhere; `reply` comes behind it, or nothing if it is OK. */
 void smtp_content_refuse_chunk(struct smtp_session *session, enum smtp_reply reply);
 
 /* While is_swallowing: takes some of the input, or answers. */

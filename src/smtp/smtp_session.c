@@ -108,10 +108,13 @@ static void take_unfinished_line(struct smtp_turn *turn)
     if (session->skipping == SMTP_SKIP_NOTHING &&
         is_too_long(session, *turn->input, session->stash_size + turn->input->size + 1))
         skip_line(session, *turn->input);
+    if (session->skipping == SMTP_SKIP_NOTHING && session->stash == NULL) {
+        smtp_turn_end(turn, SMTP_WANT_STASH);
+        return;
+    }
+    session->is_after_cr = turn->input->data[turn->input->size - 1] == '\r';
     if (session->skipping != SMTP_SKIP_NOTHING)
         bytes_take(turn->input, turn->input->size);
-    else if (session->stash == NULL)
-        smtp_turn_end(turn, SMTP_WANT_STASH);
     else
         stash_input(session, turn->input);
 }
@@ -131,6 +134,7 @@ static void take_finished_line(struct smtp_turn *turn, uint64_t size)
     struct smtp_session *session = turn->session;
     struct bytes line = bytes_take(turn->input, size);
     session->command_count++;
+    session->is_after_cr = false;
     if (session->skipping == SMTP_SKIP_NOTHING &&
         is_too_long(session, line, session->stash_size + size))
         skip_line(session, line);
@@ -145,9 +149,28 @@ static void take_finished_line(struct smtp_turn *turn, uint64_t size)
     release_stash(session);
 }
 
+/*
+ * Index of the LF that ends the line, or input.size. A lenient server takes a bare one, for people
+ * who type into nc; to a strict one it is an octet of the line (RFC 5321 2.3.8).
+ */
+static uint64_t find_line_end(const struct smtp_session *session, struct bytes input)
+{
+    uint64_t end = bytes_find(input, '\n');
+    if (!session->config->is_strict) return end;
+    bool is_after_cr = session->is_after_cr;
+    while (end < input.size) {
+        if (end > 0) is_after_cr = input.data[end - 1] == '\r';
+        if (is_after_cr) break;
+        is_after_cr = false;
+        struct bytes rest = bytes_make(input.data + end + 1, input.size - end - 1);
+        end += 1 + bytes_find(rest, '\n');
+    }
+    return end;
+}
+
 static void take_line(struct smtp_turn *turn)
 {
-    uint64_t end = bytes_find(*turn->input, '\n');
+    uint64_t end = find_line_end(turn->session, *turn->input);
     if (turn->input->size == 0)
         smtp_turn_end(turn, SMTP_WANT_INPUT);
     else if (end == turn->input->size)

@@ -113,6 +113,7 @@ struct smtp_session {
     bool is_last_chunk;       /* BDAT LAST */
     bool owes_newline;        /* normalizing: a lone LF was taken, CR LF is to be told */
     bool has_lost_recipients; /* a RCPT of this transaction was refused */
+    bool is_after_cr;         /* the last octet of the unfinished line was CR */
     bool has_lost_auth;       /* AUTH was refused: what follows may be a password */
     struct smtp_data data;
     struct smtp_line_ends line_ends;

@@ -225,7 +225,11 @@ static void take_bdat(struct smtp_turn *turn, const struct smtp_command *command
         return;
     }
     enum smtp_reply reply = judge_chunk(session);
-    if (reply != SMTP_REPLY_OK) {
+    bool is_last_of_nobody =
+        session->config->is_lmtp && session->state == SMTP_HAS_SENDER && session->is_last_chunk;
+    if (is_last_of_nobody) { /* RFC 2033 4.3: a reply for each recipient, so none */
+        smtp_content_refuse_chunk(session, SMTP_REPLY_OK);
+    } else if (reply != SMTP_REPLY_OK) {
         smtp_content_refuse_chunk(session, reply);
     } else if (session->state == SMTP_HAS_CHUNK) {
         smtp_turn_enter(session, SMTP_IN_CHUNK);
@@ -407,11 +411,12 @@ static bool is_secret(const struct smtp_session *session, const struct smtp_comm
 void smtp_verb_take(struct smtp_turn *turn, struct bytes line)
 {
     struct smtp_session *session = turn->session;
-    bool is_bare = !smtp_command_strip_line(&line);
+    (void)smtp_command_strip_line(&line);
+    bool has_bare_lf = session->config->is_strict && bytes_find(line, '\n') < line.size;
     struct smtp_command command = smtp_command_parse(line);
     const struct rule *rule = find_rule(session->config, &command);
     turn->detail->is_line_secret = is_secret(session, &command, rule);
-    if (is_bare && session->config->is_strict)
+    if (has_bare_lf)
         smtp_turn_answer_bad(turn, SMTP_REPLY_BARE_LF);
     else if (session->state == SMTP_IN_AUTH)
         smtp_auth_respond(turn, line);

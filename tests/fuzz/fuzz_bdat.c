@@ -150,7 +150,9 @@ static void take_bdat(struct account *account, uint8_t how, struct bytes octets)
     say(account, BYTES("\r\n"));
     say(account, octets);
     if (account->recipient_count == 0) {
-        expect(account, '5', 1);
+        /* RFC 2033 4.3: LAST has a reply for each recipient, so none. */
+        bool is_for_nobody = account->setup->is_lmtp && account->is_open && is_last;
+        if (!is_for_nobody) expect(account, '5', 1);
         return;
     }
     if (!account->has_chunk && is_refused(account)) {

@@ -235,7 +235,9 @@ class Reference:
             return self.noop(outcome) # CHUNKING was not offered: what comes of it is anybody's guess
         outcome.wire += verb + b" %d" % len(content) + (b" " + last if is_last else b"") + b"\r\n" + content
         if not self.is_ready_for_content():
-            outcome.replies.append(self.refusal_of_content())
+            is_for_nobody = self.server.is_lmtp and is_last and self.is_open()
+            if not is_for_nobody: # RFC 2033 4.3: a reply for each recipient, so none
+                outcome.replies.append(self.refusal_of_content())
             return None
         self.chunks = (self.chunks or b"") + content
         is_too_big = self.server.size_limit and len(self.chunks) > self.server.size_limit

@@ -273,7 +273,7 @@ static void test_lmtp_order(void **state)
     (void)state;
     session_check_events(&setup,
                          "HELO a\r\nEHLO a\r\nLHLO\r\nLHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<>\r\n"
-                         "DATA\r\nBDAT 1 LAST\r\nx",
+                         "DATA\r\nBDAT 1\r\nxBDAT 1 LAST\r\nxNOOP\r\n",
                          "220 sink.example LMTP ringsink\r\n"
                          "500 5.5.2 Error: command not recognized\r\n"
                          "500 5.5.2 Error: command not recognized\r\n"
@@ -281,7 +281,7 @@ static void test_lmtp_order(void **state)
                          "SENDER esmtp <a> <> <>0\n250 2.1.0 Ok\r\n"
                          "550 5.1.3 Error: null recipient address\r\n"
                          "503 5.5.1 Error: need RCPT command\r\n"
-                         "503 5.5.1 Error: need RCPT command\r\n");
+                         "503 5.5.1 Error: need RCPT command\r\n" OK);
 }
 
 static void test_lmtp_past_the_limit(void **state)

@@ -125,8 +125,9 @@ static void test_strict(void **state)
 {
     static const struct trace_cuts one_octet = {.every = 1};
     (void)state;
-    session_check_way(&strict, &one_octet, "NOOP\nNOOP\r\n",
-                      GREETING "500 5.5.2 Error: bare <LF> received\r\n250 2.0.0 Ok\r\n");
+    session_check_way(&strict, &one_octet, "NOOP\nNOOP\r\n\nNOOP\r\nNOOP\r\n",
+                      GREETING "500 5.5.2 Error: bare <LF> received\r\n"
+                               "500 5.5.2 Error: bare <LF> received\r\n250 2.0.0 Ok\r\n");
     session_check_way(
         &strict, &one_octet,
         "HELO a b\r\nHELO a_b\r\nEHLO\r\n" HELLO "MAIL FROM: <a@b>\r\nMAIL FROM:a@b\r\n",
