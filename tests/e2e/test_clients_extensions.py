@@ -282,6 +282,22 @@ class Python(client_test.ClientTest):
             self.assertEqual(client.rset()[0], 250)
 
 
+class Chunks(client_libraries.LibraryTest):
+    """libESMTP uses BDAT where it is offered; what BDAT brings is stored as what DATA brings."""
+
+    LIBRARY = next(library for library in client_libraries.LIBRARIES if library.name == "libesmtp")
+
+    def assert_verb(self, server, verb):
+        self.deliver(self.LIBRARY, server)
+        self.assertEqual(set(re.findall(r" C: (DATA|BDAT)", server.output())), {verb})
+
+    def test_offered(self):
+        self.assert_verb(self.serve("-v"), "BDAT")
+
+    def test_not_offered(self):
+        self.assert_verb(self.serve("-v", "--no-chunking"), "DATA")
+
+
 class Curl(client_test.ClientTest):
     def test_international_mailboxes(self):
         self.run_client("curl", "curl", "-sS", f"smtp://127.0.0.1:{self.server.port}/client.test", "--mail-from",
