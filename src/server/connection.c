@@ -506,10 +506,16 @@ void connection_open(struct connection_shared *shared, struct connection *connec
     counter_add(&shared->counters->accepted, 1);
     arm_timer(shared, connection, shared->idle_timeout_ns);
     hold_reply_block(shared, connection);
-    smtp_session_greet(&connection->session, &connection->replies);
-    trace_replies(shared, connection, 0);
     queue_flush(shared, connection);
     arm_receive(shared, connection, true);
+    /* RFC 5321 4.3.1. What came is received all the same: unread, it would make the close a reset.
+     */
+    if (shared->smtp->is_strict && net_has_input(socket)) {
+        dismiss(shared, connection, SMTP_REPLY_EARLY_TALK, CLOSE_EARLY_TALK);
+        return;
+    }
+    smtp_session_greet(&connection->session, &connection->replies);
+    trace_replies(shared, connection, 0);
 }
 
 bool connection_waits(const struct connection *connection)
@@ -523,11 +529,6 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
     if (is_closing(connection)) return CONNECTION_TOOK_ALL;
     connection->last_active_ns = shared->now_ns;
     queue_flush(shared, connection);
-    /* RFC 5321 4.3.1; the receive was armed before the greeting was sent, so it completes first. */
-    if (!connection->is_greeted && shared->smtp->is_strict) {
-        dismiss(shared, connection, SMTP_REPLY_EARLY_TALK, CLOSE_EARLY_TALK);
-        return CONNECTION_TOOK_ALL;
-    }
     if (has_backlog(connection)) {
         pause_input(shared, connection, data);
         return CONNECTION_TOOK_ALL;
@@ -593,7 +594,6 @@ static void send_completed(struct connection_shared *shared, struct connection *
         return;
     }
     CHECK((uint32_t)result <= unsent(connection));
-    connection->is_greeted = true;
     connection->replies_sent += (uint32_t)result;
     connection->last_active_ns = shared->now_ns;
     if (unsent(connection) > 0) {

@@ -84,7 +84,6 @@ struct connection {
     bool is_forced;       /* replies that are left are not sent any more */
     bool has_peer_closed; /* end of input seen, possibly behind held input */
     bool is_send_cancelled;
-    bool is_greeted;   /* the greeting was sent */
     uint8_t peer_size; /* octets of `peer`; 0: not looked up yet */
     char peer[CONNECTION_PEER_MAX];
 };
