@@ -32,6 +32,9 @@
 #define SPOOL_RECORD_HEADER_SIZE 64u
 #define SPOOL_RECORD_ALIGNMENT   64u
 
+/* Where a group that is synced together ends. */
+#define SPOOL_PAGE_SIZE 4096u
+
 /* What stands before the envelope's items in FIRST's payload: envelope_size u32, received_ns u64.
  */
 #define SPOOL_FIRST_HEAD_SIZE 12u
@@ -39,6 +42,7 @@
 enum spool_format_flag {
     SPOOL_RECORD_FIRST = 1, /* begins a message: received_ns and envelope come first */
     SPOOL_RECORD_LAST = 2,  /* commits it */
+    SPOOL_RECORD_PAD = 4,   /* of no message: fills a page, so that a sync ends at one */
 };
 
 /*
@@ -82,7 +86,7 @@ struct spool_format_record {
     uint16_t worker;          /* the segment's                                     */
     uint64_t number;          /* the segment's                                     */
     uint32_t index;           /* place in the segment, from 0                      */
-    uint32_t chain_index;     /* place in the message, from 0                      */
+    uint32_t chain_index;     /* place in the message, from 0; PAD: 1               */
     uint64_t first_number;    /* where the message begins: its name                */
     uint32_t first_offset;    /*                                                   */
     uint32_t previous_offset; /* the message's record before this one; FIRST: 0    */

@@ -1,13 +1,16 @@
 /*
  * spool_segment -- one mapped segment and how far it is used.
  *
- *   0 ...... SPOOL_SEGMENT_HEADER_SIZE ...... appended_end ...... capacity
- *            | records, closed or open        | mapped, populated: written without a fault |
+ *   0 ...... synced_end ...... appended_end ...... capacity
+ *   | on disk  | records, closed or open | mapped, populated: written without a fault |
+ *
+ * The first record stands at SPOOL_SEGMENT_HEADER_SIZE; synced_end is 0 until something syncs.
  *
  * Owns:       nothing: spool_directory maps and unmaps it.
  * Invariants: (1) appended_end never shrinks below the end of the last closed record.
  *             (2) open_begun counts the open messages whose FIRST record is here; while any
  *             segment of a worker has some, neither it nor a later one of that worker is recycled.
+ *             (3) synced_end never passes appended_end and never shrinks.
  * Thread:     the worker appends and alone changes the counts; the steward reads them.
  */
 #pragma once
@@ -25,6 +28,7 @@ struct spool_segment {
     uint8_t *base;          /* the mapping, or NULL                             */
     uint32_t capacity;      /* bytes of the file and the mapping                */
     uint32_t appended_end;
+    uint32_t synced_end;
     uint32_t record_count;
     uint32_t worker; /* whose folder: w00, w01, ...                      */
     uint64_t number; /* never reused; the epoch in every record          */
@@ -40,3 +44,9 @@ void spool_segment_init(struct spool_segment *segment, uint8_t *base, int file,
                         const struct spool_format_segment *header);
 
 void spool_segment_check(const struct spool_segment *segment);
+
+/*
+ * Takes the LAST flag off every record behind synced_end, so that no reader finds their messages
+ * committed. The records stay valid, or the walk would stop at them.
+ */
+void spool_segment_revoke(struct spool_segment *segment);

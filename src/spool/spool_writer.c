@@ -216,6 +216,47 @@ void spool_writer_seal(struct spool_writer *writer, uint64_t now_ns)
     if (writer->tail != NULL) tail_seal(writer, now_ns);
 }
 
+/* A record of no message up to `end`; what stands in its payload is left as it is. */
+static void pad_put(struct spool_segment *tail, uint32_t start, uint32_t end, uint64_t now_ns)
+{
+    const uint8_t *payload = tail->base + start + SPOOL_RECORD_HEADER_SIZE;
+    struct spool_format_record record = {
+        .magic = spool_format_record_magic(tail->salt),
+        .flags = SPOOL_RECORD_PAD,
+        .worker = (uint16_t)tail->worker,
+        .number = tail->number,
+        .index = tail->record_count,
+        .chain_index = 1,
+        .payload_size = end - start - SPOOL_RECORD_HEADER_SIZE,
+        .time_ns = now_ns,
+    };
+    record.checksum = spool_format_record_checksum(
+        &record, XXH3_64bits(payload, record.payload_size), tail->salt);
+    memcpy(tail->base + start, &record, sizeof(record));
+    tail->record_count++;
+    tail->appended_end = end;
+}
+
+void spool_writer_end_group(struct spool_writer *writer, uint64_t now_ns)
+{
+    struct spool_segment *tail = writer->tail;
+    if (tail == NULL) return;
+    if (writer->at_tail != NULL) record_close(writer, 0, now_ns);
+    uint32_t start = spool_format_align(tail->appended_end);
+    uint32_t end = (start + (SPOOL_PAGE_SIZE - 1)) & ~(SPOOL_PAGE_SIZE - 1);
+    if (end > tail->capacity) end = start; /* the file's last page: nothing will follow */
+    if (end == start)
+        tail->appended_end = start <= tail->capacity ? start : tail->capacity;
+    else
+        pad_put(tail, start, end, now_ns);
+}
+
+void spool_writer_revoke(struct spool_writer *writer)
+{
+    if (writer->sealed != NULL) spool_segment_revoke(writer->sealed);
+    if (writer->tail != NULL) spool_segment_revoke(writer->tail);
+}
+
 /* The head of a message's first record: sizes, time of reception, the envelope's items. */
 static void first_head_put(uint8_t *out, const struct spool_envelope *envelope, uint64_t now_ns)
 {

@@ -83,6 +83,15 @@ struct spool_segment *spool_writer_take_sealed(struct spool_writer *writer);
 void spool_writer_seal(struct spool_writer *writer, uint64_t now_ns);
 struct spool_segment *spool_writer_take_next(struct spool_writer *writer);
 
+/*
+ * Ends a group that is to be synced together: closes the open record, whose message goes on in
+ * another one, and fills the page.
+ */
+void spool_writer_end_group(struct spool_writer *writer, uint64_t now_ns);
+
+/* The tail can't be synced: its messages that are not on the disk are revoked. */
+void spool_writer_revoke(struct spool_writer *writer);
+
 /* Writes the envelope as the head of the first record. `now_ns` is CLOCK_REALTIME. */
 MUST_USE enum spool_outcome spool_message_begin(struct spool_writer *writer,
                                                 struct spool_message *message,

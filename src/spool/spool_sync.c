@@ -1,0 +1,116 @@
+/*
+ *   no round  --something is committed or sealed--> round     [round_begin]
+ *   round     --sealed, tail up to tail_end synced--> no round, durable  [round_end]
+ *   any       --failed sync--> failed, for good                [spool_sync_failed]
+ */
+#include "spool/spool_sync.h"
+
+void spool_sync_init(struct spool_sync *sync, struct spool_writer *writer)
+{
+    *sync = (struct spool_sync){.writer = writer};
+}
+
+void spool_sync_take_sealed(struct spool_sync *sync)
+{
+    struct spool_segment *segment = spool_writer_take_sealed(sync->writer);
+    if (segment != NULL) queue_push(&sync->sealed, &segment->link);
+}
+
+static struct spool_segment *oldest_sealed(const struct spool_sync *sync)
+{
+    if (queue_is_empty(&sync->sealed)) return NULL;
+    return QUEUE_OWNER(sync->sealed.head, struct spool_segment, link);
+}
+
+/* The tail ends at a page, so that what is written next does not touch one that is being synced. */
+static void round_begin(struct spool_sync *sync, uint64_t now_ns)
+{
+    spool_writer_end_group(sync->writer, now_ns);
+    sync->is_round = true;
+    sync->round_count = sync->writer->committed_count;
+    sync->tail = sync->writer->tail;
+    sync->tail_end = sync->tail == NULL ? 0 : sync->tail->appended_end;
+}
+
+static void round_end(struct spool_sync *sync)
+{
+    sync->is_round = false;
+    sync->durable_count = sync->round_count;
+}
+
+/* The tail of the round, if it is still that, and not all of it is on the disk. */
+static struct spool_segment *tail_to_sync(const struct spool_sync *sync)
+{
+    struct spool_segment *tail = sync->tail;
+    return tail != NULL && tail == sync->writer->tail && tail->synced_end < sync->tail_end ? tail
+                                                                                           : NULL;
+}
+
+static void range_take(struct spool_sync *sync, struct spool_segment *segment, uint32_t end,
+                       bool is_whole, struct spool_sync_range *range)
+{
+    CHECK(end >= segment->synced_end);
+    sync->out = segment;
+    sync->out_end = end;
+    sync->is_out_whole = is_whole;
+    /* Its header page says that it was opened: without that it would count as never used. */
+    uint32_t offset = is_whole ? 0 : segment->synced_end;
+    *range = (struct spool_sync_range){
+        .file = segment->file, .offset = offset, .size = is_whole ? 0 : end - offset};
+}
+
+bool spool_sync_next(struct spool_sync *sync, uint64_t now_ns, struct spool_sync_range *range)
+{
+    if (sync->out != NULL || sync->has_failed) return false;
+    spool_sync_take_sealed(sync);
+    bool has_work =
+        sync->writer->committed_count > sync->durable_count || oldest_sealed(sync) != NULL;
+    if (!sync->is_round && !has_work) return false;
+    if (!sync->is_round) round_begin(sync, now_ns);
+    struct spool_segment *sealed = oldest_sealed(sync);
+    if (sealed != NULL) {
+        range_take(sync, sealed, sealed->appended_end, true, range);
+        return true;
+    }
+    struct spool_segment *tail = tail_to_sync(sync);
+    if (tail != NULL)
+        range_take(sync, tail, sync->tail_end, false, range);
+    else
+        round_end(sync); /* the round before had synced its segment whole */
+    return tail != NULL;
+}
+
+struct spool_segment *spool_sync_completed(struct spool_sync *sync)
+{
+    struct spool_segment *segment = sync->out;
+    CHECK(segment != NULL);
+    CHECK(!sync->has_failed);
+    sync->out = NULL;
+    segment->synced_end = sync->out_end;
+    struct spool_segment *done = NULL;
+    /* A tail that was sealed while its range was out is not done with. */
+    if (sync->is_out_whole) {
+        CHECK(segment == oldest_sealed(sync));
+        (void)queue_pop(&sync->sealed);
+        done = segment;
+    }
+    if (oldest_sealed(sync) == NULL && tail_to_sync(sync) == NULL) round_end(sync);
+    return done;
+}
+
+void spool_sync_failed(struct spool_sync *sync)
+{
+    CHECK(sync->out != NULL);
+    sync->out = NULL;
+    sync->is_round = false;
+    sync->has_failed = true;
+    for (struct queue_link *link = sync->sealed.head; link != NULL; link = link->next)
+        spool_segment_revoke(QUEUE_OWNER(link, struct spool_segment, link));
+    spool_writer_revoke(sync->writer);
+}
+
+struct spool_segment *spool_sync_take_failed(struct spool_sync *sync)
+{
+    if (!sync->has_failed || queue_is_empty(&sync->sealed)) return NULL;
+    return QUEUE_OWNER(queue_pop(&sync->sealed), struct spool_segment, link);
+}
