@@ -13,8 +13,10 @@ TOKEN_SIZE = 12
 PRELUDES = ("none", "connect", "ehlo", "helo", "mail", "rcpt", "data")
 ENDS = ("alive", "close", "drop", "any")
 
-ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|\{(\d+)\}(.)|([rnt0\\TUD]))", re.DOTALL)
+ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|\{(\d+)\}(.)|([rnt0\\TUDH]))", re.DOTALL)
 PLAIN = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
+# What \\H stands for: the header without which some servers refuse any content (RFC 5322 3.6).
+HEADER = b"From: a@client.test\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\n\r\n"
 # In what is wanted of a reply's text.
 PLACEHOLDERS = {b"<domain>": rb"[A-Za-z0-9\[][A-Za-z0-9.:\[\]-]*(?= |$)", b"<keyword>": rb"[A-Za-z0-9][A-Za-z0-9-]*(?= |$)",
                 b"<number>": rb"[0-9]+", b"<end>": rb"$"}
@@ -29,7 +31,7 @@ class Names:
 
     def __init__(self, token, user=b"u", domain=b"sink.test"):
         assert len(token) == TOKEN_SIZE
-        self.values = {b"T": token, b"U": user, b"D": domain}
+        self.values = {b"T": token, b"U": user, b"D": domain, b"H": HEADER}
 
 
 def unescape(text, names):

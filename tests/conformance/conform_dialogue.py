@@ -3,6 +3,7 @@
 A run ends with a NOOP and a QUIT whose replies show that none was missing or too many; no
 time-out is waited for unless the server falls silent.
 """
+import contextlib
 import re
 import socket
 import time
@@ -10,6 +11,8 @@ import time
 from conform_cases import escape
 
 REPLY_LINE = re.compile(rb"[2-5][0-9][0-9](?:[ -][\t -~]*)?")
+REPLY_LINE_UTF8 = re.compile(rb"[2-5][0-9][0-9](?:[ -][\t -~\x80-\xff]*)?")  # where it was asked for (RFC 6531 3.7.4.2)
+ASKS_FOR_UTF8 = re.compile(rb"(?i)(?:VRFY|EXPN) .* SMTPUTF8\r\n")
 REPLY_LINE_MAX = 510  # without CR LF (RFC 5321 4.5.3.1.5)
 PAUSE = 0.001         # between the two writes of a cut
 SENTINEL = ((b"NOOP\r\n", b"250"), (b"QUIT\r\n", b"221"))
@@ -51,6 +54,7 @@ class Dialogue:
         self.socket = connect(address, timeout)
         self.buffer = b""
         self.is_open = True
+        self.reply_line = REPLY_LINE
 
     def close(self):
         self.socket.close()
@@ -83,7 +87,7 @@ class Dialogue:
         line, _, self.buffer = self.buffer.partition(b"\r\n")
         if len(line) > REPLY_LINE_MAX:
             raise Fault("reply lines of at most 512 octets (RFC 5321 4.5.3.1.5)", f"{len(line) + 2} octets")
-        if not REPLY_LINE.fullmatch(line):
+        if not self.reply_line.fullmatch(line):
             raise Fault("a reply of RFC 5321 4.2's syntax", escape(line))
         return line
 
@@ -122,6 +126,7 @@ def send_octetwise(dialogue, octets):
 
 def run_step(dialogue, step, send, is_stated_only, is_prelude):
     """The replies, as read; None for those not reached."""
+    dialogue.reply_line = REPLY_LINE_UTF8 if ASKS_FOR_UTF8.search(step.octets) else REPLY_LINE
     if step.octets:
         send(dialogue, step.octets)
     replies = []
@@ -139,6 +144,7 @@ def run_step(dialogue, step, send, is_stated_only, is_prelude):
 
 
 def check_alive(dialogue):
+    dialogue.reply_line = REPLY_LINE
     for command, code in SENTINEL:
         dialogue.send(command)
         wanted = f"{code.decode()} to the {command[:4].decode()} behind the case"
@@ -156,7 +162,8 @@ def check_closed(dialogue):
 
 def check_dropped(dialogue):
     """The client's end is closed: a server may complain, but must not have done what was not finished."""
-    dialogue.socket.shutdown(socket.SHUT_WR)
+    with contextlib.suppress(OSError):  # it may have closed already
+        dialogue.socket.shutdown(socket.SHUT_WR)
     for line in dialogue.drain().splitlines():
         if line[:1] not in b"45":
             raise Fault("no reply", escape(line))

@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* What \T, \U and \D stand for. */
+/* What \T, \U, \D and \H stand for. */
 #define TOKEN  "token0000000"
 #define USER   "u"
 #define DOMAIN "sink.test"
+#define HEADER "From: a@client.test\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\n\r\n"
 
 /* A line, without its kind, and how often it is to be read. */
 struct line {
@@ -61,8 +62,8 @@ static void put_repeated(struct trace_text *out, struct bytes *text)
 
 static void put_escape(struct trace_text *out, struct bytes *text)
 {
-    static const char plain[] = "rntTUD0\\";
-    static const char *const stand_for[] = {"\r", "\n", "\t", TOKEN, USER, DOMAIN};
+    static const char plain[] = "rntTUDH0\\";
+    static const char *const stand_for[] = {"\r", "\n", "\t", TOKEN, USER, DOMAIN, HEADER};
     uint64_t number = 0;
     uint8_t octet = take_octet(text);
     if (octet == '{') {
@@ -73,7 +74,7 @@ static void put_escape(struct trace_text *out, struct bytes *text)
     } else {
         const char *place = memchr(plain, octet, sizeof(plain) - 1);
         CHECK(place != NULL);
-        if (place - plain < 6)
+        if (place - plain < 7)
             trace_text_put(out, bytes_from_text(stand_for[place - plain]));
         else
             put_octet(out, octet == '0' ? '\0' : octet);
