@@ -477,6 +477,7 @@ void load_client_complete(struct load_clients *clients, struct load_client *clie
     case RING_OP_NONE:
     case RING_OP_ACCEPT:
     case RING_OP_READ:
+    case RING_OP_SYNC:
     case RING_OP_COUNT:
         CHECK(false);
     }

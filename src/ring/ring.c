@@ -163,6 +163,16 @@ void ring_close_socket(struct ring *ring, int socket, struct ring_token token)
     mark(sqe, token);
 }
 
+void ring_sync_data(struct ring *ring, int file, uint64_t offset, uint32_t size,
+                    struct ring_token token)
+{
+    struct io_uring_sqe *sqe = entry(ring);
+    io_uring_prep_fsync(sqe, file, IORING_FSYNC_DATASYNC);
+    sqe->off = offset;
+    sqe->len = size;
+    mark(sqe, token);
+}
+
 void ring_cancel(struct ring *ring, struct ring_token target, struct ring_token token)
 {
     struct io_uring_sqe *sqe = entry(ring);

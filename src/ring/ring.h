@@ -65,6 +65,9 @@ void ring_connect(struct ring *ring, int socket, const struct sockaddr *address,
 void ring_close_socket(struct ring *ring, int socket, struct ring_token token);
 /* Cancels the operation submitted with `target`; it still completes, as does the cancel. */
 void ring_cancel(struct ring *ring, struct ring_token target, struct ring_token token);
+/* fdatasync of a range; size 0: to the end of the file. */
+void ring_sync_data(struct ring *ring, int file, uint64_t offset, uint32_t size,
+                    struct ring_token token);
 void ring_read(struct ring *ring, int file, void *into, uint32_t size, struct ring_token token);
 
 /*

@@ -24,6 +24,7 @@ enum ring_op {
     RING_OP_CLOSE,
     RING_OP_CANCEL,
     RING_OP_READ,
+    RING_OP_SYNC,
     RING_OP_COUNT,
 };
 

@@ -36,7 +36,7 @@
 #define BAD_COMMANDS_MAX          (UINT16_MAX - 1) /* the session counts them in 16 bits */
 #define SMTP_PORT                 25
 
-static const char *const durability_names[] = {"discard", "page", NULL};
+static const char *const durability_names[] = {"discard", "page", "disk", NULL};
 static const char *const when_full_names[] = {"recycle", "refuse", NULL};
 static const char *const buffers_names[] = {"auto", "plain", NULL};
 /* In the order of enum smtp_bare_newline. */
@@ -112,7 +112,8 @@ static const struct option_row rows[] = {
      .name = "durability",
      .offset = FIELD(durability),
      .argument = "MODE",
-     .help = "what 250 means: discard (counted) | page (survives kill -9)  [page]",
+     .help = "what 250 means: discard (counted) | page (survives kill -9) | disk (survives power "
+             "loss)  [page]",
      .choices = durability_names},
     {.kind = OPTION_SIZE,
      .name = "spool-size",
@@ -131,7 +132,7 @@ static const struct option_row rows[] = {
      .name = "when-full",
      .offset = FIELD(when_full),
      .argument = "WHAT",
-     .help = "recycle the oldest messages | refuse new ones with 452  [recycle]",
+     .help = "recycle the oldest messages | refuse new ones with 452  [recycle; disk: refuse]",
      .choices = when_full_names},
     {.kind = OPTION_HEADING, .name = "smtp", .help = "SMTP"},
     {.kind = OPTION_SIZE,
@@ -457,7 +458,7 @@ void config_load(struct config *config, int argc, char **argv)
     struct options_result result;
     *config = (struct config){
         .durability = CONFIG_PAGE,
-        .when_full = CONFIG_RECYCLE,
+        .when_full = -1,
         .backlog = 4096,
         .spool = "spool",
         .max_recipients = 1000,
@@ -483,6 +484,8 @@ void config_load(struct config *config, int argc, char **argv)
         break;
     }
     open_log(config);
+    if (config->when_full < 0)
+        config->when_full = config->durability == CONFIG_DISK ? CONFIG_REFUSE : CONFIG_RECYCLE;
     choose_threads(config);
     choose_connections(config);
     choose_hostname(config);

@@ -18,7 +18,7 @@
 #define CONFIG_THREADS_MAX   100
 #define CONFIG_HOSTNAME_MAX  255
 
-enum config_durability { CONFIG_DISCARD, CONFIG_PAGE };
+enum config_durability { CONFIG_DISCARD, CONFIG_PAGE, CONFIG_DISK };
 enum config_when_full { CONFIG_RECYCLE, CONFIG_REFUSE };
 
 struct config_listen {

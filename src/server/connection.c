@@ -24,7 +24,7 @@
 #define TRACE_MAX 600
 
 static_assert(sizeof(struct connection) <= 512, "an idle connection costs at most 512 bytes");
-static_assert(STEP_ROOM < CONNECTION_REPLY_BLOCK_SIZE, "an empty block has room for a step");
+static_assert(STEP_ROOM < OUTBOX_BLOCK_SIZE / 2, "an empty block has room for a step");
 
 /* What the step loop stopped for. */
 enum stop { STOP_USED_UP, STOP_NO_ROOM, STOP_NO_SEGMENT, STOP_ENDED };
@@ -67,32 +67,6 @@ static void queue_resume(struct connection_shared *shared, struct connection *co
 }
 
 /* ---- blocks ---- */
-
-static uint32_t unsent(const struct connection *connection)
-{
-    return connection->replies.size - connection->replies_sent;
-}
-
-/* One block a connection at most, and as many blocks as connections: there always is one. */
-static void hold_reply_block(struct connection_shared *shared, struct connection *connection)
-{
-    if (connection->replies.data != NULL) return;
-    connection->replies = (struct smtp_replies){
-        .data = blocks_take(&shared->reply_blocks),
-        .capacity = CONNECTION_REPLY_BLOCK_SIZE,
-    };
-    connection->replies_sent = 0;
-    CHECK(connection->replies.data != NULL);
-}
-
-static void release_reply_block(struct connection_shared *shared, struct connection *connection)
-{
-    CHECK(!connection->is_sending);
-    if (connection->replies.data == NULL) return;
-    blocks_give_back(&shared->reply_blocks, connection->replies.data);
-    connection->replies = (struct smtp_replies){0};
-    connection->replies_sent = 0;
-}
 
 static void lend_stash(struct connection_shared *shared, struct connection *connection)
 {
@@ -137,11 +111,9 @@ static void cancel_receive(struct connection_shared *shared, struct connection *
 static void send_replies(struct connection_shared *shared, struct connection *connection)
 {
     CHECK(!connection->is_sending);
-    CHECK(unsent(connection) > 0);
     connection->is_sending = true;
     connection->operation_count++;
-    ring_send(shared->ring, connection->socket,
-              bytes_make(connection->replies.data + connection->replies_sent, unsent(connection)),
+    ring_send(shared->ring, connection->socket, outbox_sendable(&connection->outbox),
               token_of(shared, connection, RING_OP_SEND));
 }
 
@@ -188,11 +160,12 @@ static void closing_step(struct connection_shared *shared, struct connection *co
         }
         return;
     }
-    if (unsent(connection) > 0 && !connection->is_forced) {
-        send_replies(shared, connection);
+    if (!outbox_is_empty(&connection->outbox) && !connection->is_forced) {
+        /* What is left waits for the disk, if nothing of it may be sent. */
+        if (outbox_sendable(&connection->outbox).size > 0) send_replies(shared, connection);
         return;
     }
-    release_reply_block(shared, connection);
+    outbox_release(&connection->outbox, &shared->reply_blocks);
     if (connection->is_receiving) {
         cancel_receive(shared, connection);
         return;
@@ -207,6 +180,7 @@ static void closing_step(struct connection_shared *shared, struct connection *co
     if (connection->operation_count > 0) return;
     /* While one of the worker's queues names it, it stays; its turn there leads back here. */
     if (connection->is_resume_queued || connection->is_starved_queued) return;
+    if (connection->is_undecided_queued) return;
     give_slot_back(shared, connection);
 }
 
@@ -214,10 +188,10 @@ static void closing_step(struct connection_shared *shared, struct connection *co
 static void dismiss(struct connection_shared *shared, struct connection *connection,
                     enum smtp_reply reply, enum close_reason reason)
 {
-    hold_reply_block(shared, connection);
-    bool has_room = smtp_replies_have_room(&connection->replies, SMTP_REPLY_MAX);
+    outbox_hold(&connection->outbox, &shared->reply_blocks);
+    bool has_room = smtp_replies_have_room(&connection->outbox.replies, SMTP_REPLY_MAX);
     bool had_transaction = smtp_session_has_transaction(&connection->session);
-    if (has_room) smtp_session_dismiss(&connection->session, &connection->replies, reply);
+    if (has_room) smtp_session_dismiss(&connection->session, &connection->outbox.replies, reply);
     if (had_transaction && has_room) counter_add(&shared->counters->aborted, 1);
     close_for(shared, connection, reason, !has_room);
 }
@@ -265,18 +239,31 @@ static void trace_replies(struct connection_shared *shared, struct connection *c
                           uint32_t from)
 {
     if (shared->is_verbose)
-        trace(connection,
-              "S:", bytes_make(connection->replies.data + from, connection->replies.size - from));
+        trace(connection, "S:",
+              bytes_make(connection->outbox.replies.data + from,
+                         connection->outbox.replies.size - from));
+}
+
+/* The reply from offset `from` on leaves when the message that was committed last is durable. */
+static void wait_for_disk(struct connection_shared *shared, struct connection *connection,
+                          uint32_t from)
+{
+    outbox_wait(&connection->outbox, from, shared->store.writer->committed_count);
+    if (connection->is_undecided_queued) return;
+    connection->is_undecided_queued = true;
+    queue_push(&shared->undecided, &connection->undecided_link);
 }
 
 /* Gives the store's verdict on a complete message. */
 static void answer_message(struct connection_shared *shared, struct connection *connection,
                            const struct transaction_verdict *verdict)
 {
-    uint32_t from = connection->replies.size;
-    smtp_session_verdict(&connection->session, &connection->replies, verdict->verdict,
+    uint32_t from = connection->outbox.replies.size;
+    smtp_session_verdict(&connection->session, &connection->outbox.replies, verdict->verdict,
                          bytes_make(verdict->id, verdict->id_size));
     trace_replies(shared, connection, from);
+    if (shared->store.is_synced && verdict->verdict == SMTP_STORED)
+        wait_for_disk(shared, connection, from);
 }
 
 /* False: the transaction waits for a segment. */
@@ -307,18 +294,41 @@ static enum close_reason hang_up_reason(const struct smtp_session *session)
     return CLOSE_QUIT;
 }
 
-static enum smtp_event step(struct connection_shared *shared, struct connection *connection,
-                            struct bytes *input, struct smtp_detail *detail)
+static enum smtp_event step_traced(struct connection_shared *shared, struct connection *connection,
+                                   struct bytes *input, struct smtp_detail *detail)
 {
-    if (!shared->is_verbose)
-        return smtp_session_step(&connection->session, input, &connection->replies, detail);
-    uint32_t replies_before = connection->replies.size;
+    uint32_t replies_before = connection->outbox.replies.size;
     *detail = (struct smtp_detail){0};
     enum smtp_event event =
-        smtp_session_step(&connection->session, input, &connection->replies, detail);
+        smtp_session_step(&connection->session, input, &connection->outbox.replies, detail);
     trace(connection, "C:", detail->is_line_secret ? censor(detail->line) : detail->line);
     trace_replies(shared, connection, replies_before);
     return event;
+}
+
+static enum smtp_event step(struct connection_shared *shared, struct connection *connection,
+                            struct bytes *input, struct smtp_detail *detail)
+{
+    if (shared->is_verbose) return step_traced(shared, connection, input, detail);
+    return smtp_session_step(&connection->session, input, &connection->outbox.replies, detail);
+}
+
+/* The same; further replies to the same message (LMTP) wait for the disk with the first. */
+static enum smtp_event step_waiting(struct connection_shared *shared, struct connection *connection,
+                                    struct bytes *input, struct smtp_detail *detail)
+{
+    uint32_t start = connection->outbox.replies.size;
+    uint32_t left = smtp_session_queued_left(&connection->session);
+    enum smtp_event event = step(shared, connection, input, detail);
+    outbox_extend(&connection->outbox, start,
+                  left - smtp_session_queued_left(&connection->session));
+    return event;
+}
+
+static bool has_room(const struct connection *connection)
+{
+    return smtp_replies_have_room(&connection->outbox.replies, STEP_ROOM) &&
+           !outbox_is_undecided_full(&connection->outbox);
 }
 
 /*
@@ -334,12 +344,13 @@ static enum stop advance(struct connection_shared *shared, struct connection *co
     struct transaction *transaction = &connection->transaction;
     enum smtp_verdict refusal = SMTP_STORED;
 
-    hold_reply_block(shared, connection);
+    outbox_hold(&connection->outbox, &shared->reply_blocks);
     if (!is_settled(shared, connection, transaction_go_on(store, transaction, &verdict), &verdict))
         return STOP_NO_SEGMENT;
     for (;;) {
-        if (!smtp_replies_have_room(&connection->replies, STEP_ROOM)) return STOP_NO_ROOM;
-        switch (step(shared, connection, input, &detail)) {
+        if (!has_room(connection)) return STOP_NO_ROOM;
+        switch (store->is_synced ? step_waiting(shared, connection, input, &detail)
+                                 : step(shared, connection, input, &detail)) {
         case SMTP_WANT_INPUT:
             CHECK(input->size == 0 || shared->is_verbose);
             if (input->size == 0) return STOP_USED_UP;
@@ -505,7 +516,7 @@ void connection_open(struct connection_shared *shared, struct connection *connec
     transaction_init(&connection->transaction, &shared->store);
     counter_add(&shared->counters->accepted, 1);
     arm_timer(shared, connection, shared->idle_timeout_ns);
-    hold_reply_block(shared, connection);
+    outbox_hold(&connection->outbox, &shared->reply_blocks);
     queue_flush(shared, connection);
     arm_receive(shared, connection, true);
     /* RFC 5321 4.3.1. What came is received all the same: unread, it would make the close a reset.
@@ -514,7 +525,7 @@ void connection_open(struct connection_shared *shared, struct connection *connec
         dismiss(shared, connection, SMTP_REPLY_EARLY_TALK, CLOSE_EARLY_TALK);
         return;
     }
-    smtp_session_greet(&connection->session, &connection->replies);
+    smtp_session_greet(&connection->session, &connection->outbox.replies);
     trace_replies(shared, connection, 0);
 }
 
@@ -593,14 +604,14 @@ static void send_completed(struct connection_shared *shared, struct connection *
                   true);
         return;
     }
-    CHECK((uint32_t)result <= unsent(connection));
-    connection->replies_sent += (uint32_t)result;
+    outbox_sent(&connection->outbox, (uint32_t)result);
     connection->last_active_ns = shared->now_ns;
-    if (unsent(connection) > 0) {
+    if (outbox_sendable(&connection->outbox).size > 0) {
         counter_add(&shared->counters->short_sends, 1);
         return;
     }
-    release_reply_block(shared, connection);
+    if (outbox_is_empty(&connection->outbox))
+        outbox_release(&connection->outbox, &shared->reply_blocks);
     if (has_backlog(connection)) queue_resume(shared, connection);
 }
 
@@ -659,10 +670,31 @@ void connection_flush(struct connection_shared *shared, struct connection *conne
         return;
     }
     if (connection->is_sending) return;
-    if (unsent(connection) > 0)
+    if (outbox_sendable(&connection->outbox).size > 0)
         send_replies(shared, connection);
-    else
-        release_reply_block(shared, connection);
+    else if (outbox_is_empty(&connection->outbox))
+        outbox_release(&connection->outbox, &shared->reply_blocks);
+}
+
+void connection_decide(struct connection_shared *shared, struct connection *connection,
+                       uint64_t serial)
+{
+    outbox_decide(&connection->outbox, serial);
+    connection->is_undecided_queued = outbox_has_undecided(&connection->outbox);
+    if (connection->is_undecided_queued)
+        queue_push(&shared->undecided, &connection->undecided_link);
+    if (has_backlog(connection) && !connection->is_sending &&
+        outbox_sendable(&connection->outbox).size == 0)
+        queue_resume(shared, connection);
+    queue_flush(shared, connection);
+}
+
+uint32_t connection_revoke(struct connection_shared *shared, struct connection *connection)
+{
+    connection->is_undecided_queued = false;
+    queue_flush(shared, connection);
+    if (!outbox_has_undecided(&connection->outbox)) return 0;
+    return outbox_revoke(&connection->outbox, SMTP_REPLY_STORE_FAILED, shared->smtp->is_enhanced);
 }
 
 void connection_feed(struct connection_shared *shared, struct connection *connection)
@@ -676,7 +708,11 @@ void connection_feed(struct connection_shared *shared, struct connection *connec
 void connection_timer(struct connection_shared *shared, struct connection *connection)
 {
     if (is_closing(connection)) {
-        close_for(shared, connection, connection->close_reason, true);
+        bool is_slow_disk = outbox_has_undecided(&connection->outbox) && !connection->is_forced;
+        if (is_slow_disk)
+            wheel_arm(shared->wheel, &connection->timer, shared->now_ns + CLOSE_GRACE_NS);
+        else
+            close_for(shared, connection, connection->close_reason, true);
         return;
     }
     bool is_ours = is_ours_to_move(shared, connection);

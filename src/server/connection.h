@@ -21,11 +21,11 @@
 #include "ring/ring.h"
 #include "server/counters.h"
 #include "server/hold.h"
+#include "server/outbox.h"
 #include "server/transaction.h"
 #include "smtp/smtp_session.h"
 
-#define CONNECTION_REPLY_BLOCK_SIZE 8192
-#define CONNECTION_HOLD_BLOCK_SIZE  65536
+#define CONNECTION_HOLD_BLOCK_SIZE 65536
 /* "[" 39 octets of IPv6 address "]:65535", or "unix:pid=4194304,uid=4294967295" */
 #define CONNECTION_PEER_MAX 48
 
@@ -42,6 +42,7 @@ struct connection_shared {
     struct blocks holds;
     struct queue to_flush;  /* have replies to send at the end of the batch       */
     struct queue to_resume; /* have held input and room for replies               */
+    struct queue undecided; /* have replies that wait for the disk                */
     struct queue starved;   /* the buffers ran out on them: receive is to be armed */
     uint64_t now_ns;
     uint64_t idle_timeout_ns;
@@ -65,8 +66,8 @@ struct connection {
     struct queue_link starved_link;
     struct wheel_timer timer;
     uint64_t last_active_ns;
-    struct smtp_replies replies; /* data NULL: no block held */
-    uint32_t replies_sent;
+    struct queue_link undecided_link;
+    struct outbox outbox;
     uint32_t request_since_ms; /* client time at the request's first octet; wraps */
     struct hold held;          /* input that came while none was taken */
     struct smtp_session session;
@@ -77,6 +78,7 @@ struct connection {
     bool is_sending;
     bool is_flush_queued;
     bool is_resume_queued;
+    bool is_undecided_queued;
     bool is_step_owed; /* the session stopped for want of room for replies */
     bool is_starved_queued;
     bool is_cancelling; /* the receive's cancel was submitted */
@@ -115,6 +117,13 @@ void connection_completed(struct connection_shared *shared, struct connection *c
 /* Takes up held input again. */
 MUST_USE enum connection_outcome connection_resume(struct connection_shared *shared,
                                                    struct connection *connection);
+
+/* Messages up to `serial` of this worker are durable: what waited for that may leave. */
+void connection_decide(struct connection_shared *shared, struct connection *connection,
+                       uint64_t serial);
+
+/* No message that waits for the disk will be durable: 451 instead of 250. How many there were. */
+uint32_t connection_revoke(struct connection_shared *shared, struct connection *connection);
 
 /* Sends what replies there are, or goes on closing. */
 void connection_flush(struct connection_shared *shared, struct connection *connection);

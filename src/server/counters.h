@@ -48,6 +48,7 @@ enum close_reason {
     X(refused_memory, "452: envelope memory used up")                                              \
     X(failed, "451: the message could not be kept")                                                \
     X(run_ons, "times input stood behind a refused DATA and was read as commands")                 \
+    X(syncs, "syncs completed")                                                                    \
     X(segment_waits, "times the worker waited for a segment")                                      \
     X(input_pauses, "times input paused because replies were not read")                            \
     X(no_buffers, "receives ended because the buffers ran out")                                    \

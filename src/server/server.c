@@ -115,6 +115,15 @@ static void open_spool(struct server *server)
         listener_remove_unix(&server->unix_listeners, config);
         die_of_spool(config->spool, result);
     }
+    server->steward.directory.is_synced = config->durability == CONFIG_DISK;
+    if (config->durability == CONFIG_DISK &&
+        spool_directory_is_volatile(&server->steward.directory)) {
+        listener_remove_unix(&server->unix_listeners, config);
+        die(EXIT_CODE_NO_SPOOL,
+            "the spool %s is in memory (tmpfs), which keeps nothing over a power loss: name a "
+            "directory on a disk with --spool, or use --durability page",
+            config->spool);
+    }
     if (strcmp(server->steward.directory.path, config->spool) != 0)
         log_warning("others can write to %s: messages go to %s, which is ours alone", config->spool,
                     server->steward.directory.path);
@@ -202,10 +211,17 @@ static void start_workers(struct server *server)
 
 static const char *promise(const struct config *config)
 {
-    return config->durability == CONFIG_DISCARD
-               ? "discard: 250 means the message was read to its end and counted, not kept"
-               : "page: 250 means the whole message is in the page cache; it survives kill -9, not "
-                 "power loss";
+    switch ((enum config_durability)config->durability) {
+    case CONFIG_DISCARD:
+        return "discard: 250 means the message was read to its end and counted, not kept";
+    case CONFIG_PAGE:
+        return "page: 250 means the whole message is in the page cache; it survives kill -9, not "
+               "power loss";
+    case CONFIG_DISK:
+        return "disk: 250 means the whole message was synced to the disk; it survives power loss";
+    }
+    CHECK(false); /* a durability that does not exist */
+    return "";
 }
 
 static void print_addresses(const struct config *config)
@@ -361,5 +377,6 @@ int server_run(struct config *config)
     if (!config->is_quiet) print_totals(&server);
     free(server.workers);
     credentials_close(&config->credentials);
+    if (atomic_load(&server.environment.has_sync_failed)) return EXIT_CODE_SYNC_FAILED;
     return has_failed ? EXIT_CODE_FAILED : EXIT_CODE_OK;
 }

@@ -57,6 +57,10 @@ enum smtp_verdict transaction_begin(struct transaction_store *store,
     CHECK(envelope->size == 0);
     CHECK(transaction->message.state == SPOOL_MESSAGE_NONE);
     transaction->recipient_count = 0;
+    if (store->has_failed) {
+        counter_add(&store->counters->failed, 1);
+        return SMTP_STORE_FAILED;
+    }
     if ((is_full(store) && spool_writer_wants_segment(store->writer)) ||
         !has_room(store, session->declared_size)) {
         counter_add(&store->counters->refused_space, 1);
@@ -86,19 +90,25 @@ enum smtp_verdict transaction_add_recipient(struct transaction_store *store,
     return SMTP_STORED;
 }
 
+static void fail_message(struct transaction_store *store, struct transaction *transaction)
+{
+    if (transaction->message.state == SPOOL_MESSAGE_OPEN)
+        spool_message_fail(store->writer, &transaction->message);
+    transaction->message.state = SPOOL_MESSAGE_FAILED;
+}
+
 /* No segment, and none will come until space returns: the message fails instead of waiting. */
 static bool fail_if_full(struct transaction_store *store, struct transaction *transaction)
 {
     if (!is_full(store)) return false;
-    if (transaction->message.state == SPOOL_MESSAGE_OPEN)
-        spool_message_fail(store->writer, &transaction->message);
-    transaction->message.state = SPOOL_MESSAGE_FAILED;
+    fail_message(store, transaction);
     return true;
 }
 
 /* The message's first record, with the envelope. False: it waits for a segment. */
 static bool open_message(struct transaction_store *store, struct transaction *transaction)
 {
+    if (store->has_failed) fail_message(store, transaction);
     if (transaction->message.state != SPOOL_MESSAGE_NONE) return true;
     if (spool_message_begin(store->writer, &transaction->message, &transaction->envelope,
                             store->realtime_ns) == SPOOL_NEEDS_SEGMENT)
@@ -136,7 +146,7 @@ static void count_message(struct transaction_store *store, const struct transact
 /* 452 if space is the reason, else 451; nothing of the message stays. */
 static enum smtp_verdict fail(struct transaction_store *store, struct transaction *transaction)
 {
-    bool is_for_space = is_full(store);
+    bool is_for_space = is_full(store) && !store->has_failed;
     counter_add(is_for_space ? &store->counters->refused_space : &store->counters->failed, 1);
     transaction_drop(store, transaction);
     return is_for_space ? SMTP_NO_SPACE : SMTP_STORE_FAILED;

@@ -26,6 +26,8 @@ struct transaction_store {
     _Atomic uint64_t *messages_left;    /* -M: counts down; NULL: no limit */
     const _Atomic bool *is_spool_full;  /* refuse: no segment will come until space returns */
     const _Atomic uint64_t *spool_room; /* refuse: bytes of segments still to come; else NULL */
+    bool is_synced;  /* a message is the caller's word only once it is on the disk */
+    bool has_failed; /* the disk failed: nothing more is taken                    */
 };
 
 enum transaction_wait {

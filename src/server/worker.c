@@ -61,8 +61,8 @@ uint64_t worker_memory(const struct config *config)
     struct ring_options options = ring_options();
     uint64_t connections = config->max_connections;
     return ring_memory(&options) + HOLD_RINGS * receive_bytes(&options) +
-           connections * (sizeof(struct connection) + CONNECTION_REPLY_BLOCK_SIZE +
-                          SMTP_STASH_SIZE + sizeof(struct ring_completion)) +
+           connections * (sizeof(struct connection) + OUTBOX_BLOCK_SIZE + SMTP_STASH_SIZE +
+                          sizeof(struct ring_completion)) +
            (uint64_t)envelope_block_count(config) * SPOOL_ENVELOPE_BLOCK_SIZE;
 }
 
@@ -105,6 +105,7 @@ static void share(struct worker *worker)
     shared->store.spool_room = environment->steward != NULL && config->when_full == CONFIG_REFUSE
                                    ? &environment->steward->room
                                    : NULL;
+    shared->store.is_synced = config->durability == CONFIG_DISK;
     shared->idle_timeout_ns = config->idle_timeout_ns;
     shared->command_timeout_ns = config->command_timeout_ns;
     shared->min_data_rate = config->min_data_rate;
@@ -124,8 +125,7 @@ static int open_pools(struct worker *worker, const struct ring_options *options)
     int result = worker->deferred == NULL ? -ENOMEM : 0;
     if (result == 0)
         result = slots_open(&shared->connections, connections, sizeof(struct connection));
-    if (result == 0)
-        result = blocks_open(&shared->reply_blocks, connections, CONNECTION_REPLY_BLOCK_SIZE);
+    if (result == 0) result = blocks_open(&shared->reply_blocks, connections, OUTBOX_BLOCK_SIZE);
     if (result == 0) result = blocks_open(&shared->stashes, connections, SMTP_STASH_SIZE);
     if (result == 0)
         result = blocks_open(&shared->store.envelopes, envelope_block_count(config),
@@ -183,6 +183,7 @@ static int set_up(struct worker *worker)
         result =
             spool_writer_open(&worker->writer, worker->index, config->durability == CONFIG_DISCARD);
     if (result < 0) return result;
+    spool_sync_init(&worker->sync, &worker->writer);
     worker->failed = "its ring";
     worker->buffer_count = options.buffer_count;
     worker->shared.ring = ring_open(&options, &result);
@@ -353,9 +354,16 @@ static void end_open_messages(struct worker *worker)
     steward_cleared(worker->environment->steward, worker->index);
 }
 
+/* Under `disk` a sealed segment is synced first. */
 static void return_sealed(struct worker *worker)
 {
     struct spool_segment *segment = NULL;
+    if (worker->shared.store.is_synced) {
+        spool_sync_take_sealed(&worker->sync);
+        while ((segment = spool_sync_take_failed(&worker->sync)) != NULL)
+            steward_return(worker->environment->steward, segment);
+        return;
+    }
     while ((segment = spool_writer_take_sealed(&worker->writer)) != NULL)
         steward_return(worker->environment->steward, segment);
 }
@@ -380,15 +388,91 @@ static void try_again(struct worker *worker)
     if (may_go_on) end_stall(worker);
 }
 
+/* The end: every reply has left, so nothing waits for the disk any more. */
 static void return_segments(struct worker *worker)
 {
     struct steward *steward = worker->environment->steward;
+    struct spool_segment *segment = NULL;
     if (steward == NULL) return;
     return_sealed(worker);
     spool_writer_seal(&worker->writer, worker->shared.store.realtime_ns);
     return_sealed(worker);
-    struct spool_segment *segment = spool_writer_take_next(&worker->writer);
+    while ((segment = spool_sync_take_last(&worker->sync)) != NULL)
+        steward_return(steward, segment);
+    segment = spool_writer_take_next(&worker->writer);
     if (segment != NULL) spool_directory_withdraw(&steward->directory, segment);
+}
+
+/* ---- group commit ---- */
+
+/* The main thread drains the server, as on SIGTERM; a second signal would mean "stop at once". */
+static void tell_main(struct worker *worker)
+{
+    struct worker_environment *environment = worker->environment;
+    if (!worker->shared.is_draining && !atomic_exchange(&environment->has_told_main, true))
+        pthread_kill(environment->main_thread, SIGTERM);
+}
+
+static void begin_sync(struct worker *worker)
+{
+    struct spool_sync_range range;
+    if (!spool_sync_next(&worker->sync, worker->shared.store.realtime_ns, &range)) return;
+    ring_sync_data(worker->shared.ring, range.file, range.offset, range.size,
+                   plain_token(RING_OP_SYNC, 0));
+}
+
+/* What the round made durable may leave. */
+static void decide(struct worker *worker)
+{
+    struct connection_shared *shared = &worker->shared;
+    struct queue waiting = shared->undecided;
+    struct queue_link *link = NULL;
+    worker->decided_count = worker->sync.durable_count;
+    shared->undecided = (struct queue){0};
+    while ((link = queue_pop(&waiting)) != NULL)
+        connection_decide(shared, QUEUE_OWNER(link, struct connection, undecided_link),
+                          worker->decided_count);
+}
+
+/*
+ * The first sync error is final: a later sync may lie, for the kernel has dropped what it could not
+ * write. What was not durable gets 451, the server drains.
+ */
+static void fail_sync(struct worker *worker, int error)
+{
+    struct connection_shared *shared = &worker->shared;
+    struct queue_link *link = NULL;
+    uint64_t revoked = 0;
+    log_error("a sync of the spool failed (%s): what was not on the disk is answered 451, and the "
+              "server ends; look at the kernel's log, and don't trust this disk",
+              strerror(error));
+    spool_sync_failed(&worker->sync);
+    shared->store.has_failed = true;
+    while ((link = queue_pop(&shared->undecided)) != NULL)
+        revoked += connection_revoke(shared, QUEUE_OWNER(link, struct connection, undecided_link));
+    counter_add(&worker->counters.failed, revoked);
+    counter_add(&worker->counters.messages, -revoked); /* counted when they were committed */
+    atomic_store(&worker->environment->has_sync_failed, true);
+    tell_main(worker);
+}
+
+static void sync_completed(struct worker *worker, int32_t result)
+{
+    if (result < 0) {
+        fail_sync(worker, -result);
+        return;
+    }
+    counter_add(&worker->counters.syncs, 1);
+    struct spool_segment *segment = spool_sync_completed(&worker->sync);
+    if (segment != NULL) steward_return(worker->environment->steward, segment);
+}
+
+/* At the end of a batch: one range at most is out, and covers all that was committed before it. */
+static void commit_group(struct worker *worker)
+{
+    if (!worker->shared.store.is_synced) return;
+    begin_sync(worker);
+    if (worker->sync.durable_count != worker->decided_count) decide(worker);
 }
 
 /* ---- the loop ---- */
@@ -444,9 +528,7 @@ static void watch_limits(struct worker *worker)
     if (config->stop_after == 0 && config->stop_sessions == 0) return;
     if ((config->stop_after > 0 && is_reached(&environment->messages_left)) ||
         (config->stop_sessions > 0 && is_reached(&environment->sessions_left))) {
-        /* Once for all workers: a second signal would mean "stop at once". */
-        if (!worker->shared.is_draining && !atomic_exchange(&environment->has_told_main, true))
-            pthread_kill(environment->main_thread, SIGTERM);
+        tell_main(worker);
     }
 }
 
@@ -479,6 +561,9 @@ static void dispatch(struct worker *worker, struct ring_completion *completion)
     case RING_OP_READ:
         arm_wake(worker);
         if (worker->environment->steward != NULL) end_open_messages(worker);
+        break;
+    case RING_OP_SYNC:
+        sync_completed(worker, completion->result);
         break;
     case RING_OP_NONE:
     case RING_OP_CONNECT:
@@ -524,7 +609,7 @@ static void take_batch(struct worker *worker)
 static bool is_done(const struct worker *worker)
 {
     return worker->shared.is_draining && worker->shared.connections.taken_count == 0 &&
-           worker->accepting_count == 0;
+           worker->accepting_count == 0 && worker->sync.out == NULL;
 }
 
 /* How long the ring may wait: not at all where a segment came for what still waits here. */
@@ -558,6 +643,7 @@ static void run(struct worker *worker)
         feed_starved(worker);
         fire_timers(worker);
         watch_flags(worker);
+        commit_group(worker);
         flush_all(worker);
         watch_limits(worker);
     }

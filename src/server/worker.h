@@ -14,6 +14,7 @@
 #include "server/connection.h"
 #include "server/listener.h"
 #include "server/steward.h"
+#include "spool/spool_sync.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -31,13 +32,15 @@ struct worker_environment {
     _Atomic bool is_draining;
     _Atomic bool must_stop_now;
     _Atomic bool has_told_main;
-    _Atomic bool never_full; /* what `discard` looks at: always false */
+    _Atomic bool has_sync_failed; /* the server drains and ends with EXIT_CODE_SYNC_FAILED */
+    _Atomic bool never_full;      /* what `discard` looks at: always false */
 };
 
 struct worker {
     struct worker_environment *environment;
     struct connection_shared shared;
     struct spool_writer writer;
+    struct spool_sync sync; /* under `disk` */
     struct wheel wheel;
     struct counters counters;
     struct listener listener;
@@ -45,6 +48,7 @@ struct worker {
     uint32_t deferred_head;
     uint32_t deferred_count;
     uint32_t deferred_capacity;
+    uint64_t decided_count;   /* messages whose replies were let go, once durable */
     uint32_t accepting_count; /* accepts in flight */
     uint32_t buffer_count;
     uint32_t index;

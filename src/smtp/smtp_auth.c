@@ -46,7 +46,8 @@ static void decide(struct smtp_turn *turn, uint32_t login, struct bytes password
     struct smtp_session *session = turn->session;
     const struct smtp_config *config = session->config;
     bool is_right = config->credentials == NULL;
-    if (login > 0) is_right = is_same_secret(config->credentials[login - 1].password, password);
+    if (!is_right && login > 0)
+        is_right = is_same_secret(config->credentials[login - 1].password, password);
     if (!is_right) {
         refuse(turn, SMTP_REPLY_AUTH_FAILED);
         return;

@@ -27,4 +27,4 @@
 /* RFC 5321 4.5.3.1.6: a line of content, without its CR LF. */
 #define SMTP_TEXT_LINE_MAX 998
 /* Octets of the name of a stored message in "queued as". */
-#define SMTP_ID_MAX 48
+#define SMTP_ID_MAX 40

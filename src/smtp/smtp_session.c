@@ -425,6 +425,13 @@ struct bytes smtp_session_protocol(const struct smtp_session *session)
     return is_lmtp ? BYTES("LMTP") : BYTES("ESMTP");
 }
 
+uint32_t smtp_session_queued_left(const struct smtp_session *session)
+{
+    bool is_stored =
+        session->pending == SMTP_PENDING_FINAL && session->pending_reply == SMTP_REPLY_OK;
+    return is_stored ? session->replies_left : 0;
+}
+
 bool smtp_session_is_in_content(const struct smtp_session *session)
 {
     return session->state == SMTP_IN_DATA || session->state == SMTP_IN_CHUNK ||

@@ -171,6 +171,9 @@ static inline struct bytes smtp_session_helo(const struct smtp_session *session)
 /* What the dialogue is, as "with" of a Received line has it (RFC 3848, 6531 4.3); static memory. */
 struct bytes smtp_session_protocol(const struct smtp_session *session);
 
+/* LMTP: replies to the last message, which is stored, that are still to be written. */
+uint32_t smtp_session_queued_left(const struct smtp_session *session);
+
 /* Is it between commands: has it taken no part of a line, a chunk or content that goes on? */
 bool smtp_session_is_at_rest(const struct smtp_session *session);
 

@@ -109,8 +109,13 @@ void spool_sync_failed(struct spool_sync *sync)
     spool_writer_revoke(sync->writer);
 }
 
+struct spool_segment *spool_sync_take_last(struct spool_sync *sync)
+{
+    if (sync->out != NULL || queue_is_empty(&sync->sealed)) return NULL;
+    return QUEUE_OWNER(queue_pop(&sync->sealed), struct spool_segment, link);
+}
+
 struct spool_segment *spool_sync_take_failed(struct spool_sync *sync)
 {
-    if (!sync->has_failed || queue_is_empty(&sync->sealed)) return NULL;
-    return QUEUE_OWNER(queue_pop(&sync->sealed), struct spool_segment, link);
+    return sync->has_failed ? spool_sync_take_last(sync) : NULL;
 }

@@ -65,3 +65,6 @@ void spool_sync_failed(struct spool_sync *sync);
 
 /* A segment that waits though nothing can be synced any more, or NULL. */
 struct spool_segment *spool_sync_take_failed(struct spool_sync *sync);
+
+/* At the end, when nobody waits for a sync any more: a segment that was sealed, or NULL. */
+struct spool_segment *spool_sync_take_last(struct spool_sync *sync);

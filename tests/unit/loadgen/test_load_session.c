@@ -388,18 +388,13 @@ static void test_closing_between_messages_blames_none(void **state)
     assert_int_equal(session.failure_phase, LOAD_PHASE_RCPT);
 }
 
+#define CONVERSATION                                                                               \
+    "C: MAIL FROM:<load@client.test>|RCPT TO:<user1@sink.test>|RCPT TO:<user2@sink.test>|DATA|"
+
 static void test_closing_outweighs_a_recipient_refused_before(void **state)
 {
-    static const char *const steps[] = {GREETING,
-                                        ">: begin",
-                                        "C: MAIL FROM:<load@client.test>|"
-                                        "RCPT TO:<user1@sink.test>|"
-                                        "RCPT TO:<user2@sink.test>|DATA|",
-                                        "S: 250 Ok",
-                                        "S: 550 no",
-                                        "S: 421 down",
-                                        "=: tempfail",
-                                        NULL};
+    static const char *const steps[] = {GREETING,    ">: begin",    CONVERSATION,  "S: 250 Ok",
+                                        "S: 550 no", "S: 421 down", "=: tempfail", NULL};
     (void)state;
     run(LOAD_PIPELINING_GROUP, 2, steps);
     assert_int_equal(session.failure_code, 421);
