@@ -330,9 +330,11 @@ enum smtp_event smtp_session_step(struct smtp_session *session, struct bytes *in
     uint32_t replies_before = replies->size;
     while (!turn.is_over) {
         bool has_told = detail->line.size > 0 || replies->size > replies_before;
+        /* With all input used the step goes on: BDAT 0 is answered though nothing follows it. */
+        bool is_told_enough = session->config->is_traced && has_told && input->size > 0;
         if (session->pending != SMTP_PENDING_NOTHING)
             settle_pending(&turn);
-        else if (session->config->is_traced && has_told)
+        else if (is_told_enough)
             smtp_turn_end(&turn, SMTP_WANT_INPUT);
         else if (session->state == SMTP_IN_DATA)
             smtp_content_take_data(&turn);
