@@ -116,7 +116,7 @@ static void put(struct smtp_replies *into, struct bytes text)
 
 uint32_t outbox_revoke(struct outbox *outbox, enum smtp_reply reply, bool is_enhanced)
 {
-    uint8_t text[TEXT_SIZE];
+    uint8_t text[TEXT_SIZE] = {0};
     struct smtp_replies written = {.data = text, .capacity = sizeof text};
     const uint8_t *data = outbox->replies.data;
     uint32_t at = outbox->sent;

@@ -331,10 +331,8 @@ static void test_failed_sync(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounds),
-        cmocka_unit_test(test_segments_in_order),
-        cmocka_unit_test(test_sealed_while_out),
-        cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_rounds),           cmocka_unit_test(test_segments_in_order),
+        cmocka_unit_test(test_sealed_while_out), cmocka_unit_test(test_failed_sync),
         cmocka_unit_test(test_power_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
