@@ -1,6 +1,7 @@
 /*
  *   no round  --something is committed or sealed--> round     [round_begin]
- *   round     --sealed, tail up to tail_end synced--> no round, durable  [round_end]
+ *   round     --a segment or the tail's range synced, and with it all of the round-->
+ *                                                   no round             [durable_advance]
  *   any       --failed sync--> failed, for good                [spool_sync_failed]
  */
 #include "spool/spool_sync.h"
@@ -32,10 +33,13 @@ static void round_begin(struct spool_sync *sync, uint64_t now_ns)
     sync->tail_end = sync->tail == NULL ? 0 : sync->tail->appended_end;
 }
 
-static void round_end(struct spool_sync *sync)
+/* Also in mid-round: what is on the disk must not be refused if the next range fails. */
+static void durable_advance(struct spool_sync *sync, uint64_t count)
 {
-    sync->is_round = false;
-    sync->durable_count = sync->round_count;
+    CHECK(count >= sync->durable_count);
+    CHECK(count <= sync->writer->committed_count);
+    sync->durable_count = count;
+    if (count >= sync->round_count) sync->is_round = false;
 }
 
 /* The tail of the round, if it is still that, and not all of it is on the disk. */
@@ -73,11 +77,9 @@ bool spool_sync_next(struct spool_sync *sync, uint64_t now_ns, struct spool_sync
         return true;
     }
     struct spool_segment *tail = tail_to_sync(sync);
-    if (tail != NULL)
-        range_take(sync, tail, sync->tail_end, false, range);
-    else
-        round_end(sync); /* the round before had synced its segment whole */
-    return tail != NULL;
+    CHECK(tail != NULL); /* the last message of the round ends there, or the round were over */
+    range_take(sync, tail, sync->tail_end, false, range);
+    return true;
 }
 
 struct spool_segment *spool_sync_completed(struct spool_sync *sync)
@@ -87,15 +89,16 @@ struct spool_segment *spool_sync_completed(struct spool_sync *sync)
     CHECK(!sync->has_failed);
     sync->out = NULL;
     segment->synced_end = sync->out_end;
-    struct spool_segment *done = NULL;
-    /* A tail that was sealed while its range was out is not done with. */
-    if (sync->is_out_whole) {
-        CHECK(segment == oldest_sealed(sync));
-        (void)queue_pop(&sync->sealed);
-        done = segment;
+    if (!sync->is_out_whole) {
+        /* A tail that was sealed while its range was out is not done with. */
+        durable_advance(sync, sync->round_count);
+        return NULL;
     }
-    if (oldest_sealed(sync) == NULL && tail_to_sync(sync) == NULL) round_end(sync);
-    return done;
+    CHECK(segment == oldest_sealed(sync));
+    (void)queue_pop(&sync->sealed);
+    sync->sealed_count += atomic_load_explicit(&segment->committed, memory_order_relaxed);
+    durable_advance(sync, sync->sealed_count);
+    return segment;
 }
 
 void spool_sync_failed(struct spool_sync *sync)

@@ -28,6 +28,7 @@ struct spool_sync {
     struct spool_segment *out;  /* whose range is being synced, or NULL              */
     struct spool_segment *tail; /* of the round                                      */
     uint64_t round_count;       /* messages that the round covers: the writer's committed_count */
+    uint64_t sealed_count;      /* messages that end in segments synced whole       */
     uint64_t durable_count;     /* the first so many committed messages are on the disk */
     uint32_t out_end;           /* of the range that is out                          */
     uint32_t tail_end;          /* of the round                                      */
@@ -49,7 +50,7 @@ void spool_sync_take_sealed(struct spool_sync *sync);
 
 /*
  * The next range to sync (size 0: to the end of the file); false if one is out, nothing is to be
- * synced, or a sync has failed. May move durable_count on. `now_ns` is CLOCK_REALTIME.
+ * synced, or a sync has failed. `now_ns` is CLOCK_REALTIME.
  */
 MUST_USE bool spool_sync_next(struct spool_sync *sync, uint64_t now_ns,
                               struct spool_sync_range *range);

@@ -292,12 +292,68 @@ static void test_sealed_while_out(void **state)
     store(&disk, bytes_make(content, FIXTURE_SEGMENT_SIZE));
     spool_sync_take_sealed(&disk.sync);
     assert_null(spool_sync_completed(&disk.sync));
-    assert_int_equal(disk.sync.durable_count, 0); /* the round goes on with what was sealed */
+    assert_int_equal(disk.sync.durable_count, 1); /* what it covered, and nothing more */
     assert_true(spool_sync_next(&disk.sync, 1, &range));
     assert_int_equal(range.file, 0);
     assert_int_equal(range.size, 0);
     assert_ptr_equal(spool_sync_completed(&disk.sync), &disk.fixture.segments[0]);
     assert_int_equal(disk.sync.durable_count, 1);
+    assert_true(spool_sync_next(&disk.sync, 1, &range));
+    assert_null(spool_sync_completed(&disk.sync));
+    assert_int_equal(disk.sync.durable_count, 2);
+    free(content);
+    disk_close(&disk);
+}
+
+/* A segment is on the disk, the range behind it fails: the first one's messages can't be refused.
+ */
+static void test_failure_in_mid_round(void **state)
+{
+    static struct disk disk;
+    struct spool_sync_range range;
+    struct fixture_found found[4];
+    uint32_t ends[4];
+    uint8_t *content = calloc(1, FIXTURE_SEGMENT_SIZE);
+    (void)state;
+    disk_open(&disk, 1);
+    store(&disk, BYTES("in the first segment"));
+    store(&disk, bytes_make(content, FIXTURE_SEGMENT_SIZE));
+    spool_sync_take_sealed(&disk.sync);
+    assert_true(spool_sync_next(&disk.sync, 1, &range));
+    assert_ptr_equal(spool_sync_completed(&disk.sync), &disk.fixture.segments[0]);
+    assert_int_equal(disk.sync.durable_count, 1);
+    assert_true(spool_sync_next(&disk.sync, 1, &range));
+    assert_int_equal(range.file, 1);
+    spool_sync_failed(&disk.sync);
+    assert_int_equal(disk.sync.durable_count, 1);
+    assert_int_equal(fixture_read(&disk.fixture, found, 4, ends), 1);
+    assert_true(
+        bytes_equal(bytes_make(found[0].content, found[0].size), BYTES("in the first segment")));
+    fixture_free(found, 1);
+    free(content);
+    disk_close(&disk);
+}
+
+/* The same where a part of a tail was synced that has been sealed since. */
+static void test_failure_after_a_part(void **state)
+{
+    static struct disk disk;
+    struct spool_sync_range range;
+    struct fixture_found found[4];
+    uint32_t ends[4];
+    uint8_t *content = calloc(1, FIXTURE_SEGMENT_SIZE);
+    (void)state;
+    disk_open(&disk, 1);
+    store(&disk, BYTES("a part"));
+    assert_true(spool_sync_next(&disk.sync, 1, &range));
+    store(&disk, bytes_make(content, FIXTURE_SEGMENT_SIZE));
+    spool_sync_take_sealed(&disk.sync);
+    assert_null(spool_sync_completed(&disk.sync));
+    assert_true(spool_sync_next(&disk.sync, 1, &range));
+    spool_sync_failed(&disk.sync);
+    assert_int_equal(disk.sync.durable_count, 1);
+    assert_int_equal(fixture_read(&disk.fixture, found, 4, ends), 1);
+    fixture_free(found, 1);
     free(content);
     disk_close(&disk);
 }
@@ -331,9 +387,13 @@ static void test_failed_sync(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rounds),           cmocka_unit_test(test_segments_in_order),
-        cmocka_unit_test(test_sealed_while_out), cmocka_unit_test(test_failed_sync),
+        cmocka_unit_test(test_rounds),
+        cmocka_unit_test(test_segments_in_order),
+        cmocka_unit_test(test_sealed_while_out),
+        cmocka_unit_test(test_failed_sync),
         cmocka_unit_test(test_power_loss),
+        cmocka_unit_test(test_failure_in_mid_round),
+        cmocka_unit_test(test_failure_after_a_part),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
