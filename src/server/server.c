@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "ring/ring_probe.h"
+#include "server/fault.h"
 #include "server/worker.h"
 #include "smtp/smtp_config.h"
 #include "version.h"
@@ -355,6 +356,7 @@ int server_run(struct config *config)
     static struct server server; /* large, and one a process */
     server.config = config;
     sigset_t signals = block_signals();
+    fault_install();
     check_ring();
     listener_check(config);
     prepare_environment(&server);

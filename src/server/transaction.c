@@ -1,5 +1,7 @@
 #include "server/transaction.h"
 
+#include "server/fault.h"
+
 static bool is_full(const struct transaction_store *store)
 {
     return atomic_load_explicit(store->is_spool_full, memory_order_relaxed);
@@ -171,6 +173,11 @@ enum transaction_outcome transaction_commit(struct transaction_store *store,
         verdict->id_size = 0;
         return TRANSACTION_DECIDED;
     }
+    if (transaction_has_faulted(store)) { /* part of it is in memory that is no file's */
+        verdict->verdict = fail(store, transaction);
+        verdict->id_size = 0;
+        return TRANSACTION_DECIDED;
+    }
     count_message(store, transaction, size);
     verdict->verdict = SMTP_STORED;
     verdict->id_size = spool_id_put(verdict->id, &id);
@@ -191,6 +198,11 @@ enum transaction_outcome transaction_go_on(struct transaction_store *store,
     }
     CHECK(false); /* a wait that does not exist */
     return TRANSACTION_TAKEN;
+}
+
+bool transaction_has_faulted(const struct transaction_store *store)
+{
+    return fault_count() != store->faults_seen;
 }
 
 void transaction_fail_if_begun(struct transaction_store *store, struct transaction *transaction,

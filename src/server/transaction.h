@@ -26,8 +26,9 @@ struct transaction_store {
     _Atomic uint64_t *messages_left;    /* -M: counts down; NULL: no limit */
     const _Atomic bool *is_spool_full;  /* refuse: no segment will come until space returns */
     const _Atomic uint64_t *spool_room; /* refuse: bytes of segments still to come; else NULL */
-    bool is_synced;  /* a message is the caller's word only once it is on the disk */
-    bool has_failed; /* the disk failed: nothing more is taken                    */
+    uint32_t faults_seen; /* of the tail; while there are more, it is to be given up */
+    bool is_synced;       /* a message is the caller's word only once it is on the disk */
+    bool has_failed;      /* the disk failed: nothing more is taken                    */
 };
 
 enum transaction_wait {
@@ -84,6 +85,9 @@ MUST_USE enum transaction_outcome transaction_commit(struct transaction_store *s
 MUST_USE enum transaction_outcome transaction_go_on(struct transaction_store *store,
                                                     struct transaction *transaction,
                                                     struct transaction_verdict *verdict);
+
+/* Did a store into the spool fault since the tail was last given up? Then nothing is stored. */
+bool transaction_has_faulted(const struct transaction_store *store);
 
 /* Forgets it, whatever its state. */
 void transaction_drop(struct transaction_store *store, struct transaction *transaction);

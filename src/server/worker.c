@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "ring/ring_probe.h"
+#include "server/fault.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -184,6 +185,7 @@ static int set_up(struct worker *worker)
             spool_writer_open(&worker->writer, worker->index, config->durability == CONFIG_DISCARD);
     if (result < 0) return result;
     spool_sync_init(&worker->sync, &worker->writer);
+    fault_watch(&worker->writer);
     worker->failed = "its ring";
     worker->buffer_count = options.buffer_count;
     worker->shared.ring = ring_open(&options, &result);
@@ -199,6 +201,7 @@ static int set_up(struct worker *worker)
 
 static void tear_down(struct worker *worker)
 {
+    fault_watch(NULL);
     listener_close(&worker->listener);
     if (worker->shared.ring != NULL) ring_close(worker->shared.ring);
     spool_writer_close(&worker->writer);
@@ -368,11 +371,28 @@ static void return_sealed(struct worker *worker)
         steward_return(worker->environment->steward, segment);
 }
 
+/* Stores into the tail fault: what is open fails, and another segment takes over. */
+static void give_up_tail(struct worker *worker)
+{
+    struct slots *connections = &worker->shared.connections;
+    log_error("the spool can't be written (SIGBUS): the disk fails, is full, or a segment was cut "
+              "short; what was being received is answered 451, another segment is tried");
+    for (uint32_t i = 0; i < connections->touched_end; i++) {
+        struct connection *connection = slots_at(connections, i);
+        if (connection->slot.is_taken)
+            transaction_fail_if_begun(&worker->shared.store, &connection->transaction, UINT64_MAX);
+    }
+    return_sealed(worker);
+    spool_writer_give_up(&worker->writer);
+    worker->shared.store.faults_seen = fault_count();
+}
+
 static void exchange_segments(struct worker *worker)
 {
     struct steward *steward = worker->environment->steward;
     if (steward == NULL) return;
     struct spool_segment *segment = NULL;
+    if (transaction_has_faulted(&worker->shared.store)) give_up_tail(worker);
     return_sealed(worker);
     while (spool_writer_wants_segment(&worker->writer) &&
            (segment = steward_take(steward, worker->index)) != NULL)
@@ -409,7 +429,8 @@ static void return_segments(struct worker *worker)
 static void tell_main(struct worker *worker)
 {
     struct worker_environment *environment = worker->environment;
-    if (!worker->shared.is_draining && !atomic_exchange(&environment->has_told_main, true))
+    if (!atomic_load(&environment->is_draining) &&
+        !atomic_exchange(&environment->has_told_main, true))
         pthread_kill(environment->main_thread, SIGTERM);
 }
 

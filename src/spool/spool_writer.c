@@ -251,6 +251,14 @@ void spool_writer_end_group(struct spool_writer *writer, uint64_t now_ns)
         pad_put(tail, start, end, now_ns);
 }
 
+void spool_writer_give_up(struct spool_writer *writer)
+{
+    CHECK(writer->at_tail == NULL);
+    CHECK(writer->sealed == NULL);
+    writer->sealed = writer->tail;
+    writer->tail = NULL;
+}
+
 void spool_writer_revoke(struct spool_writer *writer)
 {
     if (writer->sealed != NULL) spool_segment_revoke(writer->sealed);

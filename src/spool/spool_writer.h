@@ -89,6 +89,12 @@ struct spool_segment *spool_writer_take_next(struct spool_writer *writer);
  */
 void spool_writer_end_group(struct spool_writer *writer, uint64_t now_ns);
 
+/*
+ * The tail can't be written any more: it is given up as it is, without a seal, and the next segment
+ * takes over. Every open message has been failed before.
+ */
+void spool_writer_give_up(struct spool_writer *writer);
+
 /* The tail can't be synced: its messages that are not on the disk are revoked. */
 void spool_writer_revoke(struct spool_writer *writer);
 
