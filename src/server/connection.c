@@ -452,7 +452,8 @@ static bool is_ours_to_move(const struct connection_shared *shared,
                             const struct connection *connection)
 {
     return shared->is_stalled || connection->is_starved_queued ||
-           connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING;
+           connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING ||
+           outbox_has_undecided(&connection->outbox);
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -694,6 +695,7 @@ uint32_t connection_revoke(struct connection_shared *shared, struct connection *
     connection->is_undecided_queued = false;
     queue_flush(shared, connection);
     if (!outbox_has_undecided(&connection->outbox)) return 0;
+    smtp_session_revoke(&connection->session); /* LMTP: what had no room yet */
     return outbox_revoke(&connection->outbox, SMTP_REPLY_STORE_FAILED, shared->smtp->is_enhanced);
 }
 

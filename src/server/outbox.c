@@ -109,32 +109,60 @@ void outbox_decide(struct outbox *outbox, uint64_t serial)
     outbox->undecided_end = 0;
 }
 
-static void put(struct smtp_replies *into, struct bytes text)
+static struct bytes line_next(struct bytes *lines)
 {
-    if (smtp_replies_have_room(into, (uint32_t)text.size)) smtp_replies_put_bytes(into, text);
+    return bytes_take(lines, bytes_find(*lines, '\n') + 1);
+}
+
+static struct bytes undecided_lines(const struct outbox *outbox, uint16_t index)
+{
+    const struct undecided *entry = &table(outbox)[index];
+    return bytes_make(outbox->replies.data + entry->start, entry->end - entry->start);
+}
+
+/* Up to the colon it is shorter than any reply that says "stored". */
+static void shorten(struct smtp_replies *line)
+{
+    line->size = (uint32_t)bytes_find(bytes_make(line->data, line->size), ':');
+    smtp_replies_put_bytes(line, BYTES("\r\n"));
+}
+
+/* What each line says instead; cut short where there is no room for so many. */
+static struct bytes revoked_line(const struct outbox *outbox, enum smtp_reply reply,
+                                 bool is_enhanced, uint8_t *text)
+{
+    struct smtp_replies line = {.data = text, .capacity = SMTP_REPLY_LINE_MAX};
+    uint32_t size = outbox->replies.size;
+    smtp_replies_put(&line, reply, is_enhanced);
+    for (uint16_t i = outbox->undecided_first; i < outbox->undecided_end; i++) {
+        struct bytes lines = undecided_lines(outbox, i);
+        for (; lines.size > 0; (void)line_next(&lines))
+            size += line.size;
+    }
+    if (size > TEXT_SIZE) shorten(&line);
+    return bytes_make(line.data, line.size);
 }
 
 uint32_t outbox_revoke(struct outbox *outbox, enum smtp_reply reply, bool is_enhanced)
 {
-    uint8_t text[TEXT_SIZE] = {0};
-    struct smtp_replies written = {.data = text, .capacity = sizeof text};
+    uint8_t line_text[SMTP_REPLY_LINE_MAX];
+    uint8_t text[TEXT_SIZE];
+    struct smtp_replies written = {.data = text, .capacity = TEXT_SIZE - outbox->sent};
+    struct bytes line = revoked_line(outbox, reply, is_enhanced, line_text);
     const uint8_t *data = outbox->replies.data;
     uint32_t at = outbox->sent;
     uint32_t count = 0;
     for (uint16_t i = outbox->undecided_first; i < outbox->undecided_end; i++, count++) {
         const struct undecided *entry = &table(outbox)[i];
-        put(&written, bytes_make(data + at, entry->start - at));
-        struct bytes lines = bytes_make(data + entry->start, entry->end - entry->start);
-        for (; lines.size > 0; bytes_take(&lines, bytes_find(lines, '\n') + 1))
-            if (smtp_replies_have_room(&written, SMTP_REPLY_LINE_MAX))
-                smtp_replies_put(&written, reply, is_enhanced);
+        struct bytes lines = undecided_lines(outbox, i);
+        smtp_replies_put_bytes(&written, bytes_make(data + at, entry->start - at));
+        for (; lines.size > 0; (void)line_next(&lines))
+            smtp_replies_put_bytes(&written, line);
         at = entry->end;
     }
-    put(&written, bytes_make(data + at, outbox->replies.size - at));
-    memcpy(outbox->replies.data + outbox->sent, text,
-           written.size < TEXT_SIZE - outbox->sent ? written.size : TEXT_SIZE - outbox->sent);
+    smtp_replies_put_bytes(&written, bytes_make(data + at, outbox->replies.size - at));
+    memcpy(outbox->replies.data + outbox->sent, text, written.size);
     outbox->replies.size = outbox->sent + written.size;
-    if (outbox->replies.size > TEXT_SIZE) outbox->replies.size = TEXT_SIZE;
     outbox->undecided_first = 0;
     outbox->undecided_end = 0;
     return count;

@@ -6,8 +6,9 @@
  *
  * Owns:       a block of replies from the pool, held only while there are any.
  * Bounds:     OUTBOX_BLOCK_SIZE octets; OUTBOX_UNDECIDED_MAX replies that wait for the disk.
- * Invariants: (1) sent <= start of the first undecided reply <= size. (2) Undecided replies stand
- * in the order of their serials. Thread:     one worker's.
+ * Invariants: (1) sent <= start of the first undecided reply <= size.
+ *             (2) Undecided replies stand in the order of their serials.
+ * Thread:     one worker's.
  */
 #pragma once
 
@@ -68,7 +69,7 @@ void outbox_extend(struct outbox *outbox, uint32_t start, uint32_t count);
 void outbox_decide(struct outbox *outbox, uint64_t serial);
 
 /*
- * No message that waits will be durable: each line that said so says `reply` instead. Returns how
- * many messages that were. What does not fit any more is cut.
+ * No message that waits will be durable: each line that said so says `reply` instead, cut at its
+ * colon if there is no room for so many. Returns how many messages that were.
  */
 uint32_t outbox_revoke(struct outbox *outbox, enum smtp_reply reply, bool is_enhanced);

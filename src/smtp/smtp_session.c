@@ -434,6 +434,12 @@ uint32_t smtp_session_queued_left(const struct smtp_session *session)
     return is_stored ? session->replies_left : 0;
 }
 
+void smtp_session_revoke(struct smtp_session *session)
+{
+    if (smtp_session_queued_left(session) == 0) return;
+    session->pending_reply = (uint8_t)reply_to_verdict(SMTP_STORE_FAILED);
+}
+
 bool smtp_session_is_in_content(const struct smtp_session *session)
 {
     return session->state == SMTP_IN_DATA || session->state == SMTP_IN_CHUNK ||

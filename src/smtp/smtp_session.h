@@ -174,6 +174,9 @@ struct bytes smtp_session_protocol(const struct smtp_session *session);
 /* LMTP: replies to the last message, which is stored, that are still to be written. */
 uint32_t smtp_session_queued_left(const struct smtp_session *session);
 
+/* LMTP: that message is lost after all, and those replies say so. */
+void smtp_session_revoke(struct smtp_session *session);
+
 /* Is it between commands: has it taken no part of a line, a chunk or content that goes on? */
 bool smtp_session_is_at_rest(const struct smtp_session *session);
 

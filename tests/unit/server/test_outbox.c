@@ -136,6 +136,32 @@ static void test_revoke(void **state)
     close_fixture(&fixture);
 }
 
+/* LMTP: a line a recipient, as many as there is room for; none is lost, however long the new one.
+ */
+static void test_revoke_many_lines(void **state)
+{
+    static const char stored[] = "250 2.0.0 Ok: queued as 0.1.4096\r\n";
+    struct fixture fixture;
+    struct outbox *outbox = &fixture.outbox;
+    uint32_t count = 1;
+    (void)state;
+    open_fixture(&fixture);
+    say_stored(outbox, stored, 1);
+    for (; smtp_replies_have_room(&outbox->replies, sizeof(stored) - 1 + 3); count++) {
+        uint32_t start = outbox->replies.size;
+        say(outbox, stored);
+        outbox_extend(outbox, start, 1);
+    }
+    say(outbox, "c\r\n");
+    assert_int_equal(outbox_revoke(outbox, SMTP_REPLY_STORE_FAILED, true), 1);
+    struct bytes left = outbox_sendable(outbox);
+    for (; count > 0; count--)
+        assert_true(bytes_equal(bytes_take(&left, bytes_find(left, '\n') + 1),
+                                BYTES("451 4.3.0 Error\r\n")));
+    assert_true(bytes_equal(left, BYTES("c\r\n")));
+    close_fixture(&fixture);
+}
+
 /* Lines of a message that is decided already belong to nothing that waits. */
 static void test_extend_needs_its_message(void **state)
 {
@@ -160,6 +186,7 @@ int main(void)
         cmocka_unit_test(test_serials_wrap),
         cmocka_unit_test(test_bound),
         cmocka_unit_test(test_revoke),
+        cmocka_unit_test(test_revoke_many_lines),
         cmocka_unit_test(test_extend_needs_its_message),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
