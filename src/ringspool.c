@@ -36,16 +36,28 @@ static const struct option_row rows[] = {
      .offset = FIELD(older_ns),
      .argument = "T",
      .help = "segments without a message younger than T"},
+    {.kind = OPTION_HEADING, .help = "Where export delivers"},
+    {.kind = OPTION_TEXT,
+     .name = "to",
+     .offset = FIELD(target),
+     .argument = "FORMAT:DIR",
+     .help = "maildir, mh, mbox: DIR/RECIPIENT; eml: DIR/ID.eml"},
+    {.kind = OPTION_FLAG,
+     .name = "follow",
+     .offset = FIELD(is_follow),
+     .help = "go on as messages arrive, until SIGINT or SIGTERM"},
 };
 
 static const struct options options = {
     .program = "ringspool",
-    .usage = "ringspool list   SPOOL [--json]    one line a message\n"
-             "       ringspool cat    SPOOL ID          the message as received, exactly\n"
-             "       ringspool verify SPOOL             every checksum; what is damaged or torn\n"
-             "       ringspool trim   SPOOL --all | --keep SIZE | --older T\n"
-             "       ringspool audit  SPOOL LEDGER... [--json]\n"
-             "                                          is all there that was acknowledged?",
+    .usage =
+        "ringspool list   SPOOL [--json]    one line a message\n"
+        "       ringspool cat    SPOOL ID          the message as received, exactly\n"
+        "       ringspool verify SPOOL             every checksum; what is damaged or torn\n"
+        "       ringspool trim   SPOOL --all | --keep SIZE | --older T\n"
+        "       ringspool export SPOOL --to maildir:DIR | mh:DIR | mbox:DIR | eml:DIR [--follow]\n"
+        "       ringspool audit  SPOOL LEDGER... [--json]\n"
+        "                                          is all there that was acknowledged?",
     .epilogue = "Every command may be used while a server runs on the spool; trim then frees only\n"
                 "what the server has finished with.\n"
                 "\n"
@@ -53,11 +65,13 @@ static const struct options options = {
                 "  ringspool list spool | tail -1\n"
                 "  ringspool cat spool 0.1.4096 >message.eml\n"
                 "  ringspool trim spool --keep 1Gi\n"
+                "  ringspool export spool --to maildir:mail && mutt -f mail/user@lab.test\n"
                 "  loadgen -n 100k --ledger ledger && ringspool audit spool ledger\n"
                 "\n"
-                "Exit status: 0 all is well; 1 damaged, or for audit anything lost, duplicated,\n"
-                "corrupt, or refused yet present; 2 usage, an empty ledger, or a run the spool\n"
-                "never saw; 3 audit: recycling took the proof; 73 no spool there, or unreadable.",
+                "Exit status: 0 all is well; 1 damaged, a delivery that failed, or for audit\n"
+                "anything lost, duplicated, corrupt, or refused yet present; 2 usage, an empty\n"
+                "ledger, or a run the spool never saw; 3 audit: recycling took the proof; 73 no\n"
+                "spool there, or unreadable.",
     .environment = NULL, /* nothing that frees messages may come from there */
     .rows = rows,
     .count = sizeof(rows) / sizeof(rows[0]),
@@ -71,14 +85,16 @@ struct command {
     int operands_most;
     bool takes_json;
     bool takes_trim;
+    bool takes_export;
 };
 
 static const struct command commands[] = {
-    {"list", ringspool_list, "", 0, 0, true, false},
-    {"cat", ringspool_cat, " ID", 1, 1, false, false},
-    {"verify", ringspool_verify, "", 0, 0, false, false},
-    {"trim", ringspool_trim, " --all | --keep SIZE | --older T", 0, 0, false, true},
-    {"audit", ringspool_audit, " LEDGER...", 1, INT32_MAX, true, false},
+    {"list", ringspool_list, "", 0, 0, true, false, false},
+    {"cat", ringspool_cat, " ID", 1, 1, false, false, false},
+    {"verify", ringspool_verify, "", 0, 0, false, false, false},
+    {"trim", ringspool_trim, " --all | --keep SIZE | --older T", 0, 0, false, true, false},
+    {"export", ringspool_export, " --to FORMAT:DIR [--follow]", 0, 0, false, false, true},
+    {"audit", ringspool_audit, " LEDGER...", 1, INT32_MAX, true, false, false},
 };
 
 /* A page of a mapping that the disk does not give is taken as zero: its checksums will tell. */
@@ -128,7 +144,8 @@ static const struct command *command_find(const char *name)
 {
     for (uint32_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(commands[i].name, name) == 0) return &commands[i];
-    die(EXIT_CODE_USAGE, "'%s' is no command: try list, cat, verify, trim, audit, or --help", name);
+    die(EXIT_CODE_USAGE,
+        "'%s' is no command: try list, cat, verify, trim, export, audit, or --help", name);
 }
 
 static void usage_check(const struct command *command, const struct ringspool *program,
@@ -141,6 +158,8 @@ static void usage_check(const struct command *command, const struct ringspool *p
         die(EXIT_CODE_USAGE, "usage: ringspool %s SPOOL%s", command->name, command->operands);
     if (has_trim && !command->takes_trim)
         die(EXIT_CODE_USAGE, "--all, --keep and --older are for trim, not for %s", command->name);
+    if ((program->target != NULL || program->is_follow) && !command->takes_export)
+        die(EXIT_CODE_USAGE, "--to and --follow are for export, not for %s", command->name);
     if (program->is_json && !command->takes_json)
         die(EXIT_CODE_USAGE, "--json is for list and audit, not for %s", command->name);
 }
@@ -166,7 +185,8 @@ static const struct command *command_line_read(struct ringspool *program, int ar
     char **operands = argv + result.first_operand;
     int count = argc - result.first_operand;
     if (count == 0)
-        die(EXIT_CODE_USAGE, "which command? try list, cat, verify, trim, audit, or --help");
+        die(EXIT_CODE_USAGE,
+            "which command? try list, cat, verify, trim, export, audit, or --help");
     const struct command *command = command_find(operands[0]);
     usage_check(command, program, count - 2);
     program->spool = operands[1];

@@ -12,6 +12,8 @@
 struct ringspool {
     bool is_json;
     bool is_all;
+    bool is_follow;
+    const char *target;    /* of export; NULL: not given   */
     uint64_t keep_bytes;   /* RINGSPOOL_UNSET: not given */
     uint64_t older_ns;     /* RINGSPOOL_UNSET: not given */
     const char *spool;     /* the first operand          */
@@ -23,6 +25,7 @@ int ringspool_list(const struct ringspool *program);
 int ringspool_cat(const struct ringspool *program);
 int ringspool_verify(const struct ringspool *program);
 int ringspool_trim(const struct ringspool *program);
+int ringspool_export(const struct ringspool *program);
 int ringspool_audit(const struct ringspool *program);
 
 /* Exits with one line and EXIT_CODE_NO_SPOOL if `error`, of opening the spool, is not 0. */

@@ -1,0 +1,267 @@
+"""ringspool export: what mail readers find in the mailboxes, and what can't be made to happen."""
+import fcntl
+import mailbox
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+import harness
+
+HEAD = re.compile(
+    rb"Return-Path: <(?P<sender>[^\n]*)>\n"
+    rb"Received: from client\.test \(\[127\.0\.0\.1\]\)\n"
+    rb"\tby \S+ with ESMTP id (?P<id>\d+\.\d+\.\d+)\n"
+    rb"\tfor <(?P<recipient>[^\n]*)>; "
+    rb"\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000\n")
+LETTER = (b"Subject: first\r\nFrom: a@client.test\r\n\r\n"
+          b"From here\r\n>From there\r\nFrom: no\r\n a\rb\r\n.dot\r\n\r\nend\r\n")
+ON_THE_WIRE = LETTER.replace(b"\r\n.dot", b"\r\n..dot")
+
+
+def unquoted(text):
+    return re.sub(rb"(?m)^>(>*From )", rb"\1", text)
+
+
+class Export(unittest.TestCase):
+    def setUp(self):
+        self.home = tempfile.mkdtemp(prefix="ringspool-export-")
+        self.addCleanup(shutil.rmtree, self.home, True)
+        self.mail = os.path.join(self.home, "mail")
+
+    def server(self, **more):
+        server = harness.Server(**more)
+        self.addCleanup(server.close)
+        return server
+
+    def send(self, server, recipients=(b"b@sink.test",), content=ON_THE_WIRE, sender=b"a@client.test"):
+        with server.connect() as client:
+            client.begin()
+            self.assertTrue(client.ask(b"MAIL FROM:<" + sender + b">\r\n").startswith(b"250"))
+            for recipient in recipients:
+                self.assertTrue(client.ask(b"RCPT TO:<" + recipient + b">\r\n").startswith(b"250"))
+            if content.endswith(b"\r\n"):
+                self.assertTrue(client.ask(b"DATA\r\n").startswith(b"354"))
+                reply = client.ask(content + b".\r\n")
+            else:
+                reply = client.ask(b"BDAT %d LAST\r\n" % len(content) + content)
+            self.assertTrue(reply.startswith(b"250"), reply)
+            return re.search(rb"queued as (\S+)", reply)[1].decode()
+
+    def export(self, server, to, status=0):
+        result = harness.run(harness.RINGSPOOL, "export", server.spool, "--to", f"{to}:{self.mail}")
+        self.assertEqual(result.returncode, status, result.stderr)
+        return result
+
+    def split(self, text):
+        """The head's groups, and what comes behind it."""
+        match = HEAD.match(text)
+        self.assertIsNotNone(match, text)
+        return match, text[match.end():]
+
+    def maildir(self, name):
+        # The files themselves: mailbox.Maildir must find as many, but would parse them.
+        box = mailbox.Maildir(os.path.join(self.mail, name), factory=None, create=False)
+        letters = [box.get_bytes(key) for key in box.keys()]
+        new = os.path.join(self.mail, name, "new")
+        self.assertEqual(len(os.listdir(new)) + len(os.listdir(os.path.join(self.mail, name, "cur"))), len(letters))
+        self.assertEqual(os.listdir(os.path.join(self.mail, name, "tmp")), [])
+        return letters
+
+    def test_maildir(self):
+        server = self.server()
+        identifier = self.send(server, [b"b@sink.test", b"C@Sink.Test", b"b@SINK.test"])
+        result = self.export(server, "maildir")
+        self.assertIn("1 messages, 2 delivered, 0 there already, 0 failed", result.stdout)
+        self.assertEqual(sorted(os.listdir(self.mail)), ["%43@sink.test", "b@sink.test"])
+        for name, recipients in (("b@sink.test", [b"b@sink.test", b"b@SINK.test"]),
+                                 ("%43@sink.test", [b"C@Sink.Test"])):
+            [letter] = self.maildir(name)
+            head, content = self.split(letter)
+            self.assertEqual(head["sender"], b"a@client.test")
+            self.assertEqual(head["id"].decode(), identifier)
+            self.assertIn(head["recipient"], recipients)
+            self.assertEqual(content, LETTER.replace(b"\r\n", b"\n"))
+            self.assertEqual(os.stat(os.path.join(self.mail, name)).st_mode & 0o777, 0o700)
+
+    def test_maildir_again_brings_only_what_is_new(self):
+        server = self.server()
+        for number in range(5):
+            self.send(server, content=b"Subject: %d\r\n\r\n" % number)
+        self.export(server, "maildir")
+        folder = os.path.join(self.mail, "b@sink.test")
+        read = sorted(os.listdir(os.path.join(folder, "new")))[0]
+        os.rename(os.path.join(folder, "new", read), os.path.join(folder, "cur", read + ":2,S"))
+        self.send(server, content=b"Subject: 5\r\n\r\n")
+        result = self.export(server, "maildir")
+        self.assertIn("6 messages, 1 delivered, 5 there already, 0 failed", result.stdout)
+        subjects = sorted(re.search(rb"Subject: (\d)", letter)[1] for letter in self.maildir("b@sink.test"))
+        self.assertEqual(subjects, [b"0", b"1", b"2", b"3", b"4", b"5"])
+
+    def test_eml_is_exact(self):
+        server = self.server()
+        identifier = self.send(server, [b"b@sink.test", b"c@sink.test"])
+        self.export(server, "eml")
+        self.assertEqual(os.listdir(self.mail), [identifier + ".eml"])
+        with open(os.path.join(self.mail, identifier + ".eml"), "rb") as file:
+            octets = file.read()
+        self.assertTrue(octets.startswith(b"Return-Path: <a@client.test>\r\nReceived: from client.test "), octets)
+        self.assertTrue(octets.endswith(b" +0000\r\n" + LETTER), octets)
+        self.assertNotIn(b"\tfor <", octets)
+        self.assertIn("0 delivered, 1 there already", self.export(server, "eml").stdout)
+
+    def test_nasty_recipients_stay_inside(self):
+        server = self.server()
+        recipients = [b'"../../../x"@y', b'"/etc/passwd"@y', b'".."@y', b'"a\\"b"@y', b"a@[IPv6:::1]", b"-rf@y"]
+        self.send(server, recipients)
+        self.export(server, "maildir")
+        self.assertEqual(os.listdir(self.home), ["mail"])
+        self.assertEqual(sorted(os.listdir(self.mail)), sorted([
+            "%22..%2F..%2F..%2Fx%22@y", "%22%2Fetc%2Fpasswd%22@y", "%22..%22@y", "%22a%5C%22b%22@y",
+            "a@%5Bipv6%3A%3A%3A1%5D", "%2Drf@y"]))
+
+    def test_planted_links_are_refused(self):
+        server = self.server()
+        self.send(server, [b"b@sink.test", b"c@sink.test", b"d@sink.test"])
+        outside = os.path.join(self.home, "outside")
+        os.makedirs(outside)
+        os.makedirs(os.path.join(self.mail, "c@sink.test"))
+        os.symlink(outside, os.path.join(self.mail, "b@sink.test"))
+        os.symlink(outside, os.path.join(self.mail, "c@sink.test", "new"))
+        result = self.export(server, "maildir", status=1)
+        self.assertIn("1 delivered, 0 there already, 2 failed", result.stdout)
+        self.assertEqual(result.stderr.count("a link is in the way"), 2, result.stderr)
+        self.assertEqual(os.listdir(outside), [])
+        self.assertEqual(len(self.maildir("d@sink.test")), 1)
+
+    def test_mh(self):
+        server = self.server()
+        folder = os.path.join(self.mail, "b@sink.test")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "7"), "wb") as file:
+            file.write(b"Subject: was there\n\n")
+        os.symlink("/etc/passwd", os.path.join(folder, "9"))
+        for number in range(3):
+            self.send(server, [b"b@sink.test", b"c@sink.test"], content=b"Subject: %d\r\n\r\n" % number + ON_THE_WIRE)
+        self.assertIn("3 messages, 6 delivered", self.export(server, "mh").stdout)
+        self.assertEqual(sorted(os.listdir(folder)), ["10", "11", "12", "7", "9"])
+        self.assertEqual(sorted(os.listdir(os.path.join(self.mail, "c@sink.test"))), ["1", "2", "3"])
+        subjects = set()
+        box = mailbox.MH(os.path.join(self.mail, "c@sink.test"), create=False)
+        for key in box.keys():
+            head, content = self.split(box.get_bytes(key))
+            self.assertEqual(head["recipient"], b"c@sink.test")
+            subject, content = content.split(b"\n\n", 1)
+            subjects.add(subject)
+            self.assertEqual(content, LETTER.replace(b"\r\n", b"\n"))
+        self.assertEqual(subjects, {b"Subject: 0", b"Subject: 1", b"Subject: 2"})
+
+    def test_mbox(self):
+        server = self.server()
+        os.makedirs(self.mail)
+        with open(os.path.join(self.mail, "b@sink.test"), "wb") as file:
+            file.write(b"From x Thu Jan  1 00:00:00 1970\nSubject: was there\n\ncut")
+        self.send(server, [b"b@sink.test", b"c@sink.test"])
+        self.send(server, sender=b"", content=b"From the start\r\n>>From\r\n>>From \r\nno end")
+        self.send(server)
+        self.assertIn("3 messages, 4 delivered", self.export(server, "mbox").stdout)
+        box = mailbox.mbox(os.path.join(self.mail, "b@sink.test"), create=False)
+        letters = [box.get_bytes(key) for key in box.keys()]
+        froms = [box.get_bytes(key, from_=True).split(b"\n")[0] for key in box.keys()]
+        box.close()
+        self.assertEqual(letters[0], b"Subject: was there\n\ncut\n")
+        contents = []
+        for letter, line in zip(letters[1:], froms[1:]):
+            head, content = self.split(letter)
+            sender = head["sender"] or b"MAILER-DAEMON"
+            self.assertRegex(line, rb"^From " + sender + rb" \w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4}$")
+            contents.append(content)
+        plain = LETTER.replace(b"\r\n", b"\n")
+        self.assertNotIn(b"\nFrom here", contents[0])
+        self.assertEqual(sorted(map(unquoted, contents)),
+                         sorted([plain, plain, b"From the start\n>>From\n>>From \nno end\n"]))
+
+    def test_mbox_waits_for_the_lock(self):
+        server = self.server()
+        self.send(server)
+        os.makedirs(self.mail)
+        path = os.path.join(self.mail, "b@sink.test")
+        with open(path, "w+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX)
+            with subprocess.Popen([harness.RINGSPOOL, "export", server.spool, "--to", f"mbox:{self.mail}"],
+                                  stdout=subprocess.DEVNULL) as process:
+                with self.assertRaises(subprocess.TimeoutExpired):
+                    process.wait(0.5)
+                self.assertEqual(os.path.getsize(path), 0)
+                fcntl.lockf(file, fcntl.LOCK_UN)
+                self.assertEqual(process.wait(20), 0)
+        self.assertGreater(os.path.getsize(path), len(LETTER))
+
+    def test_links_in_the_place_of_files_are_refused(self):
+        server = self.server()
+        self.send(server)
+        victim = os.path.join(self.home, "victim")
+        with open(victim, "wb") as file:
+            file.write(b"untouched")
+        os.makedirs(self.mail)
+        os.symlink(victim, os.path.join(self.mail, "b@sink.test"))
+        for to in ("mbox", "mh", "maildir"):
+            self.assertIn("a link is in the way", self.export(server, to, status=1).stderr)
+        with open(victim, "rb") as file:
+            self.assertEqual(file.read(), b"untouched")
+
+    def follow(self, server, to):
+        process = subprocess.Popen([harness.RINGSPOOL, "export", server.spool, "--to", f"{to}:{self.mail}", "--follow"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(process.communicate)
+        self.addCleanup(process.kill)
+        return process
+
+    def await_count(self, count):
+        folder = os.path.join(self.mail, "b@sink.test")
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            names = os.listdir(folder) if os.path.isdir(folder) else []
+            if len([name for name in names if name.isdigit()]) >= count:
+                return
+            time.sleep(0.02)
+        self.fail(f"{names} are not {count}")
+
+    def test_follow(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with self.subTest(number), harness.Server("--segment-size=1Mi") as server:
+                shutil.rmtree(self.mail, True)
+                self.send(server)
+                process = self.follow(server, "mh")
+                self.await_count(1)
+                large = b"x" * 70 + b"\r\n"
+                for count in range(2, 8):
+                    self.send(server, content=b"Subject: %d\r\n\r\n" % count + large * 6000)
+                    self.await_count(count)
+                process.send_signal(number)
+                output, errors = process.communicate(timeout=20)
+                self.assertEqual((process.returncode, errors), (0, ""))
+                self.assertIn("7 messages, 7 delivered, 0 there already, 0 failed", output)
+
+    def test_wrong_usage(self):
+        server = self.server()
+        for arguments, status, word in (
+                ([], 2, "--to"), (["--to", "maildir"], 2, "maildir:DIR"), (["--to", "maildir:"], 2, "maildir:DIR"),
+                (["--to", f"zip:{self.mail}"], 2, "maildir:DIR"),
+                (["--to", f"eml:{self.home}/none/below"], 1, "can't open the folder")):
+            result = harness.run(harness.RINGSPOOL, "export", server.spool, *arguments)
+            self.assertEqual(result.returncode, status, arguments)
+            self.assertIn(word, result.stderr)
+        result = harness.run(harness.RINGSPOOL, "list", server.spool, "--follow")
+        self.assertEqual(result.returncode, 2)
+        result = harness.run(harness.RINGSPOOL, "export", self.home + "/none", "--to", f"eml:{self.mail}")
+        self.assertEqual(result.returncode, 73, result.stderr)
+        self.assertFalse(os.path.exists(self.mail))
+
+
+if __name__ == "__main__":
+    harness.main()
