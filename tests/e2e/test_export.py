@@ -2,11 +2,13 @@
 import fcntl
 import mailbox
 import os
+import pty
 import re
 import shutil
 import signal
 import subprocess
 import tempfile
+import threading
 import time
 import unittest
 
@@ -21,6 +23,14 @@ HEAD = re.compile(
 LETTER = (b"Subject: first\r\nFrom: a@client.test\r\n\r\n"
           b"From here\r\n>From there\r\nFrom: no\r\n a\rb\r\n.dot\r\n\r\nend\r\n")
 ON_THE_WIRE = LETTER.replace(b"\r\n.dot", b"\r\n..dot")
+
+
+def drain(descriptor):
+    try:
+        while os.read(descriptor, 4096):
+            pass
+    except OSError: # the terminal's other end is closed
+        pass
 
 
 def unquoted(text):
@@ -246,6 +256,66 @@ class Export(unittest.TestCase):
                 output, errors = process.communicate(timeout=20)
                 self.assertEqual((process.returncode, errors), (0, ""))
                 self.assertIn("7 messages, 7 delivered, 0 there already, 0 failed", output)
+
+    @unittest.skipUnless(shutil.which("mutt"), "mutt is not installed")
+    def test_mutt_reads_them(self):
+        server = self.server()
+        self.send(server)
+        for to in ("maildir", "mbox", "mh"):
+            with self.subTest(to):
+                shutil.rmtree(self.mail, True)
+                self.export(server, to)
+                if to == "mh": # how mutt knows such a folder
+                    with open(os.path.join(self.mail, "b@sink.test", ".mh_sequences"), "wb"):
+                        pass
+                self.mutt_reads("b@sink.test")
+                os.unlink(os.path.join(self.home, "printed"))
+
+    @unittest.skipUnless(os.access("/usr/bin/mh/scan", os.X_OK), "nmh is not installed")
+    def test_nmh_reads_mh(self):
+        server = self.server()
+        for _ in range(2):
+            self.send(server)
+        self.export(server, "mh")
+        with open(os.path.join(self.home, "profile"), "w") as file:
+            file.write(f"Path: {self.mail}\n")
+        environment = {**os.environ, "MH": os.path.join(self.home, "profile"), "HOME": self.home}
+        result = harness.run("/usr/bin/mh/scan", "+b@sink.test", "-format", "%(msg) %{subject} %{return-path}",
+                             env=environment, stdin=subprocess.DEVNULL)
+        self.assertEqual(result.stdout, "1 first <a@client.test>\n2 first <a@client.test>\n", result.stderr)
+
+    @unittest.skipUnless(shutil.which("s-nail"), "s-nail is not installed")
+    def test_s_nail_counts_them(self):
+        server = self.server()
+        for _ in range(3):
+            self.send(server)
+        for to in ("maildir", "mbox"):
+            with self.subTest(to):
+                shutil.rmtree(self.mail, True)
+                self.export(server, to)
+                result = harness.run("s-nail", "-n", "-R", "-f", os.path.join(self.mail, "b@sink.test"),
+                                     input="from *\nexit\n", env={**os.environ, "HOME": self.home})
+                self.assertIn(": 3 messages", result.stdout, result.stderr)
+
+    def mutt_reads(self, name):
+        master, terminal = pty.openpty()
+        self.addCleanup(os.close, master)
+        mutt = subprocess.Popen(
+            ["mutt", "-n", "-F", "/dev/null", "-R", "-f", os.path.join(self.mail, name), "-e",
+             f"set wait_key=no print=yes folder={self.home} print_command='cat >{self.home}/printed'; "
+             "push <print-message><exit>"],
+            stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+            env={**os.environ, "TERM": "vt100", "HOME": self.home})
+        os.close(terminal)
+        reader = threading.Thread(target=drain, args=(master,), daemon=True)
+        reader.start()
+        self.addCleanup(mutt.wait)
+        self.addCleanup(mutt.kill)
+        self.assertEqual(mutt.wait(30), 0)
+        printed = os.path.join(self.home, "printed")
+        self.assertTrue(os.path.exists(printed))
+        with open(printed, "rb") as file:
+            self.assertIn(b"Subject: first", file.read())
 
     def test_wrong_usage(self):
         server = self.server()
