@@ -34,13 +34,12 @@ static struct bytes from_line_put(char *out, const struct export_letter *letter)
     return bytes_from_text(out);
 }
 
+/* -EINTR: a signal came, which is to end the program and not to wait for the lock. */
 static int whole_file_lock(int file)
 {
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
 
-    while (fcntl(file, F_SETLKW, &lock) < 0)
-        if (errno != EINTR) return -errno;
-    return 0;
+    return fcntl(file, F_SETLKW, &lock) < 0 ? -errno : 0;
 }
 
 /* What another program left without an end of line must not swallow the From_ line. */

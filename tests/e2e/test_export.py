@@ -221,6 +221,18 @@ class Export(unittest.TestCase):
         os.symlink(victim, os.path.join(self.mail, "b@sink.test"))
         for to in ("mbox", "mh", "maildir"):
             self.assertIn("a link is in the way", self.export(server, to, status=1).stderr)
+        # One that stays inside is refused too: it would deliver into somebody else's mailbox.
+        other = os.path.join(self.mail, "c@sink.test")
+        os.unlink(os.path.join(self.mail, "b@sink.test"))
+        os.symlink("c@sink.test", os.path.join(self.mail, "b@sink.test"))
+        for to in ("mbox", "mh", "maildir"):
+            self.assertIn("a link is in the way", self.export(server, to, status=1).stderr)
+            self.assertFalse(os.path.exists(other))
+            os.mkdir(other)
+            if to != "mbox":
+                self.assertIn("a link is in the way", self.export(server, to, status=1).stderr)
+            self.assertEqual(os.listdir(other), [])
+            os.rmdir(other)
         with open(victim, "rb") as file:
             self.assertEqual(file.read(), b"untouched")
 
