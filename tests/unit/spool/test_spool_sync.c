@@ -384,6 +384,23 @@ static void test_failed_sync(void **state)
     disk_close(&disk);
 }
 
+/* Pages that faulted are empty memory now: there is nothing left to revoke there. */
+static void test_failure_after_a_fault(void **state)
+{
+    static struct disk disk;
+    (void)state;
+    disk_open(&disk, 1);
+    store(&disk, BYTES("one"));
+    store(&disk, BYTES("two"));
+    disk_begin_sync(&disk);
+    memset(disk.fixture.memory[0], 0, FIXTURE_SEGMENT_SIZE);
+    spool_sync_failed(&disk.sync);
+    assert_int_equal(disk.sync.durable_count, 0);
+    for (uint32_t i = 0; i < FIXTURE_SEGMENT_SIZE; i++)
+        assert_int_equal(disk.fixture.memory[0][i], 0);
+    disk_close(&disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_power_loss),
         cmocka_unit_test(test_failure_in_mid_round),
         cmocka_unit_test(test_failure_after_a_part),
+        cmocka_unit_test(test_failure_after_a_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
