@@ -269,6 +269,25 @@ class Export(unittest.TestCase):
                 self.assertEqual((process.returncode, errors), (0, ""))
                 self.assertIn("7 messages, 7 delivered, 0 there already, 0 failed", output)
 
+    @unittest.skipUnless(harness.run("unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt").returncode == 0,
+                         "a file system can't be mounted here")
+    def test_full_disk_leaves_whole_messages(self):
+        server = self.server()
+        for _ in range(20):
+            self.send(server, content=b"Subject: whole\r\n\r\n" + (b"x" * 70 + b"\r\n") * 400)
+        os.mkdir(self.mail)
+        for to in ("maildir", "mh", "mbox", "eml"):
+            # Only what the command leaves behind can be seen: its file system goes with it.
+            result = harness.run(
+                "unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=256k none "$1" || exit 99; "$2" export "$3" '
+                '--to "$4:$1"; code=$?; find "$1" -type f -exec cat {} + | tr -d "\\r"; exit $code',
+                "sh", self.mail, harness.RINGSPOOL, server.spool, to)
+            self.assertEqual(result.returncode, 1, result.stderr)
+            [count] = map(int, re.findall(r"No space left on device; (\d+) were delivered", result.stderr))
+            self.assertIn(count, range(1, 20))
+            self.assertEqual(result.stdout.count("Return-Path: "), count)
+            self.assertEqual(result.stdout.count("x" * 70 + "\n"), 400 * count)
+
     @unittest.skipUnless(shutil.which("mutt"), "mutt is not installed")
     def test_mutt_reads_them(self):
         server = self.server()
