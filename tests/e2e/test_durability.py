@@ -210,14 +210,14 @@ class FailingDisk(OnDisk):
         self.spool = os.path.join(self.mounted, "spool")
         os.mkdir(self.mounted)
         with open(self.image, "wb") as image:
-            image.truncate(200 << 20)
+            image.truncate(700 << 20)
         subprocess.run(["mkfs.ext4", "-q", self.image], check=True)
         if harness.run("mount", "-o", "loop", self.image, self.mounted).returncode != 0:
             self.skipTest("no loop device")
         self.addCleanup(harness.run, "umount", self.mounted)
 
     def serve(self, *options, **more):
-        return super().serve("--spool-size=64Mi", "--segment-size=4Mi", *options, **more)
+        return super().serve("--spool-size=512Mi", "--segment-size=4Mi", *options, **more)
 
     def cut_power(self):
         """Never to be called on anything but the image: the file system is gone until mounted again."""
@@ -266,6 +266,7 @@ class FailingDisk(OnDisk):
             self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
             self.assertRegex(audit.stdout, r"(?m)^acknowledged +[1-9]")
             server.close()
+            shutil.rmtree(self.spool)  # never full, or nothing is under way when the power goes
 
     def test_a_failed_sync(self):
         server = self.serve(threads=1)
