@@ -161,7 +161,7 @@ uint32_t outbox_revoke(struct outbox *outbox, enum smtp_reply reply, bool is_enh
         at = entry->end;
     }
     smtp_replies_put_bytes(&written, bytes_make(data + at, outbox->replies.size - at));
-    memcpy(outbox->replies.data + outbox->sent, text, written.size);
+    memcpy(outbox->replies.data + outbox->sent, written.data, written.size);
     outbox->replies.size = outbox->sent + written.size;
     outbox->undecided_first = 0;
     outbox->undecided_end = 0;
