@@ -29,6 +29,7 @@
 #define TICK_MIN_NS           (10 * CLOCK_NS_PER_MS)
 #define TICK_MAX_NS           CLOCK_NS_PER_S
 #define SLEEP_MAX_NS          CLOCK_NS_PER_S
+#define AWAY_NS               (100 * CLOCK_NS_PER_MS)
 #define DRAIN_NS              (5 * CLOCK_NS_PER_S)
 
 static struct ring_options ring_options(void)
@@ -603,8 +604,13 @@ static void feed_starved(struct worker *worker)
     }
 }
 
+/* Behind a long sleep, or a stop, what waits in the sockets is taken first: a client was in time.
+ */
 static void fire_timers(struct worker *worker)
 {
+    bool was_away = worker->shared.now_ns - worker->timers_ns > AWAY_NS;
+    worker->timers_ns = worker->shared.now_ns;
+    if (was_away) return;
     struct wheel_timer *timer = NULL;
     while ((timer = wheel_expire(&worker->wheel, worker->shared.now_ns)) != NULL)
         connection_timer(&worker->shared, QUEUE_OWNER(timer, struct connection, timer));

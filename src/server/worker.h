@@ -55,6 +55,7 @@ struct worker {
     int wake; /* eventfd: steward and main thread rouse this worker */
     uint64_t wake_value;
     uint64_t drain_deadline_ns;
+    uint64_t timers_ns; /* when timers were looked at last */
     pthread_t thread;
     _Atomic int status; /* 0 not ready, 1 ready, -errno; then `failed` names what */
     const char *failed;
