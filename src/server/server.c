@@ -193,7 +193,8 @@ static void start_steward(struct server *server)
     if (server->environment.steward == NULL) return;
     for (uint32_t i = 0; i < server->worker_count; i++)
         wakes[i] = server->workers[i].wake;
-    int result = steward_start(&server->steward, server->config, wakes);
+    int result = steward_prepare(&server->steward, server->config, wakes);
+    if (result == 0) result = steward_start(&server->steward);
     if (result == 0) return;
     withdraw(server);
     die_of_spool(server->config->spool, result);

@@ -306,18 +306,25 @@ static bool sleep_until_roused(struct steward *steward, int sleep_ms)
     return true;
 }
 
+int steward_step(struct steward *steward, bool was_roused)
+{
+    if (!was_roused) watch_trimming(steward);
+    take_over_returned(steward);
+    return serve_workers(steward);
+}
+
 static void *steward_main(void *argument)
 {
     struct steward *steward = argument;
+    bool was_roused = true;
     while (!atomic_load_explicit(&steward->must_stop, memory_order_acquire)) {
-        take_over_returned(steward);
-        int sleep_ms = serve_workers(steward);
-        if (!sleep_until_roused(steward, sleep_ms)) watch_trimming(steward);
+        int sleep_ms = steward_step(steward, was_roused);
+        was_roused = sleep_until_roused(steward, sleep_ms);
     }
     return NULL;
 }
 
-int steward_start(struct steward *steward, const struct config *config, const int *wakes)
+int steward_prepare(struct steward *steward, const struct config *config, const int *wakes)
 {
     steward->bound_bytes = config->spool_size;
     steward->segment_size = config->segment_size;
@@ -337,7 +344,12 @@ int steward_start(struct steward *steward, const struct config *config, const in
     /* A spool that earlier runs filled is no reason not to start: it is full, and says so. */
     if (result < 0 && !(steward->is_refusing && has_mail && is_out_of_space(result))) return result;
     if (result < 0) set_full(steward, true, result);
-    result = pthread_create(&steward->thread, NULL, steward_main, steward);
+    return 0;
+}
+
+int steward_start(struct steward *steward)
+{
+    int result = pthread_create(&steward->thread, NULL, steward_main, steward);
     steward->is_running = result == 0;
     return -result;
 }

@@ -64,10 +64,17 @@ MUST_USE int steward_open(struct steward *steward, const char *path);
 uint64_t steward_used_bytes(const struct steward *steward);
 
 /*
- * Prepares the first segment of every worker, then starts the thread. `wakes` are the workers'
- * eventfds. 0 or -errno (-ENOSPC: not even those fit).
+ * Prepares the first segment of every worker. `wakes` are the workers' eventfds. 0 or -errno
+ * (-ENOSPC: not even those fit).
  */
-MUST_USE int steward_start(struct steward *steward, const struct config *config, const int *wakes);
+MUST_USE int steward_prepare(struct steward *steward, const struct config *config,
+                             const int *wakes);
+
+/* Starts the thread. 0 or -errno. */
+MUST_USE int steward_start(struct steward *steward);
+
+/* What the thread does whenever it was roused, or has slept: the milliseconds that it may sleep. */
+int steward_step(struct steward *steward, bool was_roused);
 
 /* A prepared segment, or NULL: the worker is roused when there is one. */
 struct spool_segment *steward_take(struct steward *steward, uint32_t worker);

@@ -171,12 +171,11 @@ static void arm_wake(struct worker *worker)
               plain_token(RING_OP_READ, 0));
 }
 
-static int set_up(struct worker *worker)
+int worker_set_up(struct worker *worker)
 {
     const struct config *config = worker->environment->config;
     struct ring_options options = ring_options();
     int result = 0;
-    pin(worker);
     share(worker);
     worker->failed = "memory for its connections";
     result = open_pools(worker, &options);
@@ -185,7 +184,7 @@ static int set_up(struct worker *worker)
         result =
             spool_writer_open(&worker->writer, worker->index, config->durability == CONFIG_DISCARD);
     if (result < 0) return result;
-    spool_sync_init(&worker->sync, &worker->writer);
+    committer_init(&worker->committer, &worker->shared, &worker->writer);
     fault_watch(&worker->writer);
     worker->failed = "its ring";
     worker->buffer_count = options.buffer_count;
@@ -200,7 +199,7 @@ static int set_up(struct worker *worker)
     return 0;
 }
 
-static void tear_down(struct worker *worker)
+void worker_tear_down(struct worker *worker)
 {
     fault_watch(NULL);
     listener_close(&worker->listener);
@@ -363,8 +362,8 @@ static void return_sealed(struct worker *worker)
 {
     struct spool_segment *segment = NULL;
     if (worker->shared.store.is_synced) {
-        spool_sync_take_sealed(&worker->sync);
-        while ((segment = spool_sync_take_failed(&worker->sync)) != NULL)
+        spool_sync_take_sealed(&worker->committer.sync);
+        while ((segment = spool_sync_take_failed(&worker->committer.sync)) != NULL)
             steward_return(worker->environment->steward, segment);
         return;
     }
@@ -418,7 +417,7 @@ static void return_segments(struct worker *worker)
     return_sealed(worker);
     spool_writer_seal(&worker->writer, worker->shared.store.realtime_ns);
     return_sealed(worker);
-    while ((segment = spool_sync_take_last(&worker->sync)) != NULL)
+    while ((segment = spool_sync_take_last(&worker->committer.sync)) != NULL)
         steward_return(steward, segment);
     segment = spool_writer_take_next(&worker->writer);
     if (segment != NULL) spool_directory_withdraw(&steward->directory, segment);
@@ -435,66 +434,14 @@ static void tell_main(struct worker *worker)
         pthread_kill(environment->main_thread, SIGTERM);
 }
 
-static void begin_sync(struct worker *worker)
-{
-    struct spool_sync_range range;
-    if (!spool_sync_next(&worker->sync, worker->shared.store.realtime_ns, &range)) return;
-    ring_sync_data(worker->shared.ring, range.file, range.offset, range.size,
-                   plain_token(RING_OP_SYNC, 0));
-}
-
-/* What the round made durable may leave. */
-static void decide(struct worker *worker)
-{
-    struct connection_shared *shared = &worker->shared;
-    struct queue waiting = shared->undecided;
-    struct queue_link *link = NULL;
-    worker->decided_count = worker->sync.durable_count;
-    shared->undecided = (struct queue){0};
-    while ((link = queue_pop(&waiting)) != NULL)
-        connection_decide(shared, QUEUE_OWNER(link, struct connection, undecided_link),
-                          worker->decided_count);
-}
-
-/*
- * The first sync error is final: a later sync may lie, for the kernel has dropped what it could not
- * write. What was not durable gets 451, the server drains.
- */
-static void fail_sync(struct worker *worker, int error)
-{
-    struct connection_shared *shared = &worker->shared;
-    struct queue_link *link = NULL;
-    uint64_t revoked = 0;
-    log_error("a sync of the spool failed (%s): what was not on the disk is answered 451, and the "
-              "server ends; look at the kernel's log, and don't trust this disk",
-              strerror(error));
-    spool_sync_failed(&worker->sync);
-    shared->store.has_failed = true;
-    while ((link = queue_pop(&shared->undecided)) != NULL)
-        revoked += connection_revoke(shared, QUEUE_OWNER(link, struct connection, undecided_link));
-    counter_add(&worker->counters.failed, revoked);
-    counter_add(&worker->counters.messages, -revoked); /* counted when they were committed */
-    atomic_store(&worker->environment->has_sync_failed, true);
-    tell_main(worker);
-}
-
 static void sync_completed(struct worker *worker, int32_t result)
 {
-    if (result < 0) {
-        fail_sync(worker, -result);
-        return;
+    struct spool_segment *done = NULL;
+    if (!committer_completed(&worker->committer, result, &done)) {
+        atomic_store(&worker->environment->has_sync_failed, true);
+        tell_main(worker);
     }
-    counter_add(&worker->counters.syncs, 1);
-    struct spool_segment *segment = spool_sync_completed(&worker->sync);
-    if (segment != NULL) steward_return(worker->environment->steward, segment);
-}
-
-/* At the end of a batch: one range at most is out, and covers all that was committed before it. */
-static void commit_group(struct worker *worker)
-{
-    if (!worker->shared.store.is_synced) return;
-    begin_sync(worker);
-    if (worker->sync.durable_count != worker->decided_count) decide(worker);
+    if (done != NULL) steward_return(worker->environment->steward, done);
 }
 
 /* ---- the loop ---- */
@@ -636,7 +583,7 @@ static void take_batch(struct worker *worker)
 static bool is_done(const struct worker *worker)
 {
     return worker->shared.is_draining && worker->shared.connections.taken_count == 0 &&
-           worker->accepting_count == 0 && worker->sync.out == NULL;
+           worker->accepting_count == 0 && worker->committer.sync.out == NULL;
 }
 
 /* How long the ring may wait: not at all where a segment came for what still waits here. */
@@ -653,14 +600,15 @@ static uint64_t sleep_time(struct worker *worker)
     return sleep_ns > 0 ? sleep_ns : 1;
 }
 
-static void run(struct worker *worker)
+void worker_run(struct worker *worker)
 {
     struct connection_shared *shared = &worker->shared;
+    exchange_segments(worker);
     while (!is_done(worker)) {
         int result = ring_enter(shared->ring, sleep_time(worker));
         if (result < 0) {
             log_error("worker %u: its ring failed: %s", worker->index, strerror(-result));
-            return;
+            break;
         }
         take_batch(worker);
         exchange_segments(worker);
@@ -670,23 +618,21 @@ static void run(struct worker *worker)
         feed_starved(worker);
         fire_timers(worker);
         watch_flags(worker);
-        commit_group(worker);
+        if (shared->store.is_synced) committer_commit(&worker->committer);
         flush_all(worker);
         watch_limits(worker);
     }
+    return_segments(worker);
 }
 
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
-    int result = set_up(worker);
-    exchange_segments(worker);
+    pin(worker);
+    int result = worker_set_up(worker);
     atomic_store_explicit(&worker->status, result < 0 ? result : 1, memory_order_release);
-    if (result == 0) {
-        run(worker);
-        return_segments(worker);
-    }
-    tear_down(worker);
+    if (result == 0) worker_run(worker);
+    worker_tear_down(worker);
     atomic_store_explicit(&worker->has_ended, true, memory_order_release);
     return NULL;
 }

@@ -10,11 +10,11 @@
  */
 #pragma once
 
+#include "server/committer.h"
 #include "server/config.h"
 #include "server/connection.h"
 #include "server/listener.h"
 #include "server/steward.h"
-#include "spool/spool_sync.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -40,7 +40,7 @@ struct worker {
     struct worker_environment *environment;
     struct connection_shared shared;
     struct spool_writer writer;
-    struct spool_sync sync; /* under `disk` */
+    struct committer committer; /* under `disk` */
     struct wheel wheel;
     struct counters counters;
     struct listener listener;
@@ -48,7 +48,6 @@ struct worker {
     uint32_t deferred_head;
     uint32_t deferred_count;
     uint32_t deferred_capacity;
-    uint64_t decided_count;   /* messages whose replies were let go, once durable */
     uint32_t accepting_count; /* accepts in flight */
     uint32_t buffer_count;
     uint32_t index;
@@ -68,6 +67,11 @@ uint64_t worker_memory(const struct config *config);
 /* Opens the eventfd, which the steward needs, and binds the addresses. 0 or -errno. */
 MUST_USE int worker_prepare(struct worker *worker, uint32_t index,
                             struct worker_environment *environment);
+
+/* What the thread does: set up, run until the server has drained, tear down in any case. */
+MUST_USE int worker_set_up(struct worker *worker);
+void worker_run(struct worker *worker);
+void worker_tear_down(struct worker *worker);
 
 /* Starts the thread and waits till it is ready. 0, or -errno with worker->failed set. */
 MUST_USE int worker_start(struct worker *worker);
