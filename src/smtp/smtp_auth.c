@@ -116,10 +116,7 @@ static void begin(struct smtp_turn *turn, enum step step, enum smtp_reply challe
 void smtp_auth_take(struct smtp_turn *turn, const struct smtp_command *command)
 {
     struct bytes initial = command->argument;
-    uint64_t size = 0;
-    while (size < initial.size && !smtp_command_is_blank(initial.data[size]))
-        size++;
-    struct bytes mechanism = bytes_take(&initial, size);
+    struct bytes mechanism = smtp_command_take_word(&initial);
     initial = smtp_command_trim(initial);
     if (mechanism.size == 0)
         refuse(turn, SMTP_REPLY_SYNTAX_AUTH);

@@ -32,12 +32,8 @@ struct bytes smtp_command_trim(struct bytes text)
 
 struct smtp_command smtp_command_parse(struct bytes line)
 {
-    uint64_t verb_size = 0;
-    while (verb_size < line.size && !smtp_command_is_blank(line.data[verb_size]))
-        verb_size++;
-
     struct smtp_command command;
-    command.verb = bytes_take(&line, verb_size);
+    command.verb = smtp_command_take_word(&line);
     command.argument = smtp_command_trim(line);
     command.key = make_key(command.verb);
     return command;

@@ -43,3 +43,12 @@ static inline bool smtp_command_is_blank(uint8_t octet)
 {
     return octet == ' ' || octet == '\t';
 }
+
+/* What stands before the first blank, taken off; all of it where there is none. */
+static inline struct bytes smtp_command_take_word(struct bytes *text)
+{
+    uint64_t size = 0;
+    while (size < text->size && !smtp_command_is_blank(text->data[size]))
+        size++;
+    return bytes_take(text, size);
+}

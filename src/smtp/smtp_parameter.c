@@ -186,13 +186,10 @@ enum smtp_reply smtp_parameter_check(struct bytes text, enum smtp_parameter_comm
     struct question question = {.command = command, .offers = offers};
     *parameters = (struct smtp_parameters){0};
     for (;;) {
-        uint64_t size = 0;
         while (text.size > 0 && smtp_command_is_blank(text.data[0]))
             bytes_take(&text, 1);
         if (text.size == 0) break;
-        while (size < text.size && !smtp_command_is_blank(text.data[size]))
-            size++;
-        enum smtp_reply reply = check_one(bytes_take(&text, size), &question, parameters);
+        enum smtp_reply reply = check_one(smtp_command_take_word(&text), &question, parameters);
         if (reply != SMTP_REPLY_OK) return reply;
     }
     return is_beyond(parameters, offers) ? SMTP_REPLY_UNKNOWN_PARAMETER : SMTP_REPLY_OK;

@@ -24,13 +24,10 @@ struct rule {
  */
 static void keep_helo(struct smtp_session *session, struct bytes argument)
 {
-    uint32_t size = 0;
-    while (size < argument.size && size < SMTP_HELO_KEPT &&
-           !smtp_command_is_blank(argument.data[size])) {
-        uint8_t octet = argument.data[size];
-        session->helo_text[size++] = octet > ' ' && octet <= '~' ? octet : '?';
-    }
-    session->helo_size = (uint8_t)size;
+    struct bytes word = smtp_command_take_word(&argument);
+    session->helo_size = (uint8_t)(word.size < SMTP_HELO_KEPT ? word.size : SMTP_HELO_KEPT);
+    for (uint32_t i = 0; i < session->helo_size; i++)
+        session->helo_text[i] = word.data[i] > ' ' && word.data[i] <= '~' ? word.data[i] : '?';
 }
 
 /* RFC 5321 4.1.4: an accepted HELO or EHLO resets as RSET does; a refused one changes nothing. */
@@ -185,10 +182,8 @@ static void take_data(struct smtp_turn *turn, const struct smtp_command *command
 /* RFC 3030 2: chunk-size [ SP "LAST" ]. */
 static bool read_chunk(struct smtp_session *session, struct bytes argument)
 {
-    uint64_t digits = 0;
-    while (digits < argument.size && !smtp_command_is_blank(argument.data[digits]))
-        digits++;
-    if (!bytes_to_number(bytes_take(&argument, digits), &session->chunk_left)) return false;
+    struct bytes digits = smtp_command_take_word(&argument);
+    if (!bytes_to_number(digits, &session->chunk_left)) return false;
     struct bytes word = smtp_command_trim(argument);
     session->is_last_chunk = bytes_equal_ignoring_case(word, BYTES("LAST"));
     return session->is_last_chunk || word.size == 0;

@@ -36,6 +36,22 @@ static void test_verb_and_argument(void **state)
     }
 }
 
+static void test_words(void **state)
+{
+    (void)state;
+    struct bytes text = BYTES("RET=FULL\tENVID=a  b");
+    assert_view(smtp_command_take_word(&text), "RET=FULL");
+    assert_view(text, "\tENVID=a  b");
+    assert_view(smtp_command_take_word(&text), ""); /* it stands on a blank */
+    assert_view(text, "\tENVID=a  b");
+    (void)bytes_take(&text, 1);
+    assert_view(smtp_command_take_word(&text), "ENVID=a");
+    text = BYTES("last");
+    assert_view(smtp_command_take_word(&text), "last");
+    assert_view(text, "");
+    assert_view(smtp_command_take_word(&text), "");
+}
+
 static uint32_t key_of(const char *line)
 {
     return smtp_command_parse(bytes_from_text(line)).key;
@@ -103,6 +119,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_verb_and_argument),
+        cmocka_unit_test(test_words),
         cmocka_unit_test(test_key_ignores_case_alone),
         cmocka_unit_test(test_rest_of_a_long_verb),
         cmocka_unit_test(test_line_ends),
