@@ -238,7 +238,7 @@ static void trace(struct connection *connection, const char *who, struct bytes t
 static void trace_replies(struct connection_shared *shared, struct connection *connection,
                           uint32_t from)
 {
-    if (shared->is_verbose)
+    if (shared->smtp->is_traced)
         trace(connection, "S:",
               bytes_make(connection->outbox.replies.data + from,
                          connection->outbox.replies.size - from));
@@ -309,7 +309,7 @@ static enum smtp_event step_traced(struct connection_shared *shared, struct conn
 static enum smtp_event step(struct connection_shared *shared, struct connection *connection,
                             struct bytes *input, struct smtp_detail *detail)
 {
-    if (shared->is_verbose) return step_traced(shared, connection, input, detail);
+    if (shared->smtp->is_traced) return step_traced(shared, connection, input, detail);
     return smtp_session_step(&connection->session, input, &connection->outbox.replies, detail);
 }
 
@@ -352,7 +352,7 @@ static enum stop advance(struct connection_shared *shared, struct connection *co
         switch (store->is_synced ? step_waiting(shared, connection, input, &detail)
                                  : step(shared, connection, input, &detail)) {
         case SMTP_WANT_INPUT:
-            CHECK(input->size == 0 || shared->is_verbose);
+            CHECK(input->size == 0 || shared->smtp->is_traced);
             if (input->size == 0) return STOP_USED_UP;
             break; /* traced line by line */
         case SMTP_WANT_STASH:

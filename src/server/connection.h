@@ -54,7 +54,6 @@ struct connection_shared {
     _Atomic uint32_t *open_count; /* process-wide */
     bool is_draining;
     bool is_stalled; /* the spool lacks a segment: received data waits */
-    bool is_verbose;
     bool has_told_bare_newline; /* nc without -C: said once a worker */
 };
 

@@ -111,7 +111,6 @@ static void share(struct worker *worker)
     shared->idle_timeout_ns = config->idle_timeout_ns;
     shared->command_timeout_ns = config->command_timeout_ns;
     shared->min_data_rate = config->min_data_rate;
-    shared->is_verbose = config->is_verbose;
     shared->now_ns = clock_now_ns();
     shared->store.realtime_ns = clock_realtime_ns();
 }
