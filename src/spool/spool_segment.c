@@ -23,6 +23,7 @@ void spool_segment_check(const struct spool_segment *segment)
 {
     CHECK(segment->number > 0);
     CHECK(segment->capacity >= SPOOL_SEGMENT_SIZE_MIN);
+    CHECK(segment->capacity % SPOOL_PAGE_SIZE == 0);
     CHECK(segment->appended_end >= SPOOL_SEGMENT_HEADER_SIZE);
     CHECK(segment->appended_end <= segment->capacity);
     CHECK(segment->synced_end <= segment->appended_end);

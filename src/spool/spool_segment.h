@@ -26,7 +26,7 @@
 struct spool_segment {
     struct queue_link link; /* for whoever holds it: steward or writer          */
     uint8_t *base;          /* the mapping, or NULL                             */
-    uint32_t capacity;      /* bytes of the file and the mapping                */
+    uint32_t capacity;      /* bytes of the file and the mapping, whole pages   */
     uint32_t appended_end;
     uint32_t synced_end;
     uint32_t record_count;

@@ -89,7 +89,24 @@ static uint64_t payload_hash(struct spool_writer *writer)
     return XXH3_64bits_digest(writer->hash);
 }
 
-/* Writes the open record's header, which makes it one. The header comes after all it covers. */
+/*
+ * Completes a record's header by what all have in common and writes it at `offset`, which makes it
+ * one. The header comes after all it covers.
+ */
+static void record_put(struct spool_segment *tail, uint32_t offset,
+                       struct spool_format_record *record, uint64_t hash)
+{
+    record->magic = spool_format_record_magic(tail->salt);
+    record->worker = (uint16_t)tail->worker;
+    record->number = tail->number;
+    record->index = tail->record_count;
+    record->checksum = spool_format_record_checksum(record, hash, tail->salt);
+    atomic_thread_fence(memory_order_release);
+    memcpy(tail->base + offset, record, sizeof(*record));
+    atomic_thread_fence(memory_order_release);
+    tail->record_count++;
+}
+
 static void record_close(struct spool_writer *writer, uint16_t last_flag, uint64_t now_ns)
 {
     struct spool_segment *tail = writer->tail;
@@ -99,11 +116,7 @@ static void record_close(struct spool_writer *writer, uint16_t last_flag, uint64
     CHECK(message->state == SPOOL_MESSAGE_OPEN);
     CHECK(tail->number - message->last_number <= UINT32_MAX || is_first);
     struct spool_format_record record = {
-        .magic = spool_format_record_magic(tail->salt),
         .flags = (uint16_t)((is_first ? SPOOL_RECORD_FIRST : 0) | last_flag),
-        .worker = (uint16_t)tail->worker,
-        .number = tail->number,
-        .index = tail->record_count,
         .chain_index = message->record_count,
         .first_number = message->first_number,
         .first_offset = message->first_offset,
@@ -112,12 +125,7 @@ static void record_close(struct spool_writer *writer, uint16_t last_flag, uint64
         .payload_size = tail->appended_end - payload_start(writer),
         .time_ns = now_ns,
     };
-    record.checksum = spool_format_record_checksum(&record, payload_hash(writer), tail->salt);
-    atomic_thread_fence(memory_order_release);
-    memcpy(tail->base + writer->record_start, &record, sizeof(record));
-    atomic_thread_fence(memory_order_release);
-
-    tail->record_count++;
+    record_put(tail, writer->record_start, &record, payload_hash(writer));
     message->record_count++;
     message->last_number = tail->number;
     message->last_offset = writer->record_start;
@@ -221,20 +229,12 @@ static void pad_put(struct spool_segment *tail, uint32_t start, uint32_t end, ui
 {
     const uint8_t *payload = tail->base + start + SPOOL_RECORD_HEADER_SIZE;
     struct spool_format_record record = {
-        .magic = spool_format_record_magic(tail->salt),
         .flags = SPOOL_RECORD_PAD,
-        .worker = (uint16_t)tail->worker,
-        .number = tail->number,
-        .index = tail->record_count,
         .chain_index = 1,
         .payload_size = end - start - SPOOL_RECORD_HEADER_SIZE,
         .time_ns = now_ns,
     };
-    record.checksum = spool_format_record_checksum(
-        &record, XXH3_64bits(payload, record.payload_size), tail->salt);
-    memcpy(tail->base + start, &record, sizeof(record));
-    tail->record_count++;
-    tail->appended_end = end;
+    record_put(tail, start, &record, XXH3_64bits(payload, record.payload_size));
 }
 
 void spool_writer_end_group(struct spool_writer *writer, uint64_t now_ns)
@@ -244,11 +244,9 @@ void spool_writer_end_group(struct spool_writer *writer, uint64_t now_ns)
     if (writer->at_tail != NULL) record_close(writer, 0, now_ns);
     uint32_t start = spool_format_align(tail->appended_end);
     uint32_t end = (start + (SPOOL_PAGE_SIZE - 1)) & ~(SPOOL_PAGE_SIZE - 1);
-    if (end > tail->capacity) end = start; /* the file's last page: nothing will follow */
-    if (end == start)
-        tail->appended_end = start <= tail->capacity ? start : tail->capacity;
-    else
-        pad_put(tail, start, end, now_ns);
+    CHECK(end <= tail->capacity); /* which is whole pages */
+    if (start < end) pad_put(tail, start, end, now_ns);
+    tail->appended_end = end;
 }
 
 void spool_writer_give_up(struct spool_writer *writer)

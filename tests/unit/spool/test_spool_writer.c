@@ -132,6 +132,33 @@ static void tail_fill(struct fixture *fixture, uint32_t room)
     free(filler);
 }
 
+/* A group ends at every distance from the segment's end: on a page, and never past the file. */
+static void end_group_at_every_room(void **state)
+{
+    (void)state;
+    for (uint32_t room = 0; room <= 2 * SPOOL_PAGE_SIZE; room += room < 66 ? 1 : 331) {
+        static struct fixture fixture;
+        struct fixture_found found[4];
+        uint32_t ends[4];
+
+        fixture_open(&fixture);
+        tail_fill(&fixture, room);
+        const struct spool_segment *tail = fixture.writer.tail;
+        uint32_t filled = spool_format_align(tail->appended_end);
+        spool_writer_end_group(&fixture.writer, fixture.clock_ns++);
+        assert_int_equal(tail->appended_end % SPOOL_PAGE_SIZE, 0);
+        assert_in_range(tail->appended_end - filled, 0, SPOOL_PAGE_SIZE - 1);
+        assert_in_range(tail->appended_end, filled, tail->capacity);
+        assert_int_equal(tail->record_count, tail->appended_end > filled ? 2 : 1);
+        struct spool_id id = fixture_store(&fixture, BYTES("a@b"), BYTES("next"));
+        assert_int_equal(fixture_read(&fixture, found, 4, ends), 2);
+        fixture_expect(&found[1], id, BYTES("a@b"), BYTES("next"));
+        assert_int_equal(ends[SPOOL_READER_DAMAGE], 0);
+        fixture_free(found, 2);
+        fixture_close(&fixture);
+    }
+}
+
 /* The second message meets the segment's end at every distance. */
 static void roll_at_every_room(void **state)
 {
@@ -444,6 +471,7 @@ int main(void)
         cmocka_unit_test(store_whole),
         cmocka_unit_test(store_every_split),
         cmocka_unit_test(store_interleaved),
+        cmocka_unit_test(end_group_at_every_room),
         cmocka_unit_test(roll_at_every_room),
         cmocka_unit_test(commit_needs_segment),
         cmocka_unit_test(sealed_must_be_taken),
