@@ -414,8 +414,6 @@ uint32_t config_offers(const struct config *config)
     for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++)
         if (config->is_off[i]) offers &= ~(1u << i);
     if (strcmp(config->auth, "none") == 0) offers &= ~SMTP_OFFER(AUTH);
-    if ((offers & SMTP_OFFER(8BITMIME)) == 0) offers &= ~SMTP_OFFER(SMTPUTF8);   /* RFC 6531 3.1 */
-    if ((offers & SMTP_OFFER(CHUNKING)) == 0) offers &= ~SMTP_OFFER(BINARYMIME); /* RFC 3030 3 */
     return offers;
 }
 

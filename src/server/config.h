@@ -72,7 +72,7 @@ struct config {
 /* Parses, checks, resolves; prints help or version and exits where these were asked for. */
 void config_load(struct config *config, int argc, char **argv);
 
-/* SMTP_OFFER() of every extension in use: one that the RFC bases on another goes with it. */
+/* SMTP_OFFER() of every extension that was not switched off. */
 uint32_t config_offers(const struct config *config);
 
 /* Fills in what depends on the spool's place: sizes. Exits with 2 if they contradict one another.

@@ -64,6 +64,15 @@ static struct bytes put_greeting(struct smtp_replies *text, const struct smtp_co
                      config->is_lmtp ? BYTES(" LMTP ringsink\r\n") : BYTES(" ESMTP ringsink\r\n"));
 }
 
+/* Those that an RFC bases on another extension only where that one is offered. */
+static uint32_t offers_with_base(uint32_t offers)
+{
+    uint32_t left = offers;
+    if ((offers & SMTP_OFFER(8BITMIME)) == 0) left &= ~SMTP_OFFER(SMTPUTF8);   /* RFC 6531 3.1 */
+    if ((offers & SMTP_OFFER(CHUNKING)) == 0) left &= ~SMTP_OFFER(BINARYMIME); /* RFC 3030 3 */
+    return left;
+}
+
 void smtp_config_prepare(struct smtp_config *config, uint8_t *text)
 {
     CHECK(config->hostname.size > 0);
@@ -72,8 +81,7 @@ void smtp_config_prepare(struct smtp_config *config, uint8_t *text)
     CHECK(config->bad_commands_max < UINT16_MAX);
     CHECK((config->offers & ~SMTP_OFFERS_EVERY) == 0);
     if (config->bad_commands_max == 0) config->bad_commands_max = SMTP_BAD_COMMANDS_MAX;
-    /* RFC 3030 3: BINARYMIME needs CHUNKING. */
-    if ((config->offers & SMTP_OFFER(CHUNKING)) == 0) config->offers &= ~SMTP_OFFER(BINARYMIME);
+    config->offers = offers_with_base(config->offers);
     config->is_enhanced = (config->offers & SMTP_OFFER(ENHANCEDSTATUSCODES)) != 0;
     config->is_inspecting = config->bare_newline != SMTP_BARE_KEEP || config->has_strict_lines;
 

@@ -64,7 +64,7 @@ struct smtp_config {
     uint64_t size_limit;       /* octets of a message, offered by SIZE (RFC 1870); 0: none       */
     uint32_t recipients_max;   /* of one transaction; the next gets 452 (RFC 5321 4.5.3.1.10)    */
     uint32_t bad_commands_max; /* the next one gets 421; 0: SMTP_BAD_COMMANDS_MAX              */
-    uint32_t offers;           /* SMTP_OFFER() of every extension in use                       */
+    uint32_t offers;           /* SMTP_OFFER() of what is wanted; what lacks its base goes       */
     const struct smtp_credential *credentials; /* who may log in; NULL: anybody may            */
     uint32_t credential_count;
     enum smtp_bare_newline bare_newline;

@@ -194,8 +194,6 @@ static void read_need(struct conformance_case *test_case, struct bytes text)
     for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++) {
         if (!bytes_equal(keyword, bytes_from_text(keywords[i]))) continue;
         if (is_off) test_case->config.offers &= ~(1u << i);
-        if (is_off && i == SMTP_EXTENSION_8BITMIME) /* as --no-8bitmime does (RFC 6531 3.1) */
-            test_case->config.offers &= ~SMTP_OFFER(SMTPUTF8);
         return;
     }
     if (!is_off && !bytes_equal(keyword, BYTES("login")))

@@ -110,6 +110,16 @@ static void load(struct config *config, const char *option, const char *value)
     config_load(config, count, arguments);
 }
 
+/* What EHLO then offers. */
+static uint32_t offers_in_use(const struct config *config)
+{
+    uint8_t text[SMTP_CONFIG_TEXT_SIZE];
+    struct smtp_config smtp = {
+        .hostname = BYTES("sink"), .recipients_max = 1, .offers = config_offers(config)};
+    smtp_config_prepare(&smtp, text);
+    return smtp.offers;
+}
+
 /* --no- and the keyword in small letters, each for its own bit and what an RFC bases on it. */
 static void every_extension_can_be_switched_off(void **state)
 {
@@ -121,16 +131,17 @@ static void every_extension_can_be_switched_off(void **state)
     struct config config;
     (void)state;
     load(&config, "-4", NULL);
-    assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY);
+    assert_int_equal(offers_in_use(&config), SMTP_OFFERS_EVERY);
     for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++) {
         char option[64] = "--no-";
         for (size_t at = 0; keywords[i][at] != '\0'; at++)
             option[5 + at] = (char)tolower((unsigned char)keywords[i][at]);
         load(&config, option, NULL);
         uint32_t off = 1u << i;
+        assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY & ~off);
         if (off == SMTP_OFFER(8BITMIME)) off |= SMTP_OFFER(SMTPUTF8);
         if (off == SMTP_OFFER(CHUNKING)) off |= SMTP_OFFER(BINARYMIME);
-        assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY & ~off);
+        assert_int_equal(offers_in_use(&config), SMTP_OFFERS_EVERY & ~off);
     }
     load(&config, "--auth", "none");
     assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY & ~SMTP_OFFER(AUTH));

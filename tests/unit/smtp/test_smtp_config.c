@@ -50,12 +50,36 @@ static void test_few_or_no_extensions(void **state)
                                  .recipients_max = 1,
                                  .offers = SMTP_OFFER(SIZE) | SMTP_OFFER(BINARYMIME)};
     (void)state;
-    smtp_config_prepare(&config, text); /* RFC 3030 3: no BINARYMIME without CHUNKING */
+    smtp_config_prepare(&config, text); /* no BINARYMIME without CHUNKING */
     assert_view(config.ehlo_reply, "250-sink\r\n250 SIZE 0\r\n");
     assert_false(config.is_enhanced);
     config.offers = 0;
     smtp_config_prepare(&config, text);
     assert_view(config.ehlo_reply, "250 sink\r\n");
+}
+
+/* RFC 6531 3.1, 3030 3: what builds on an extension is offered only with it. */
+static void test_extensions_with_a_base(void **state)
+{
+    static const struct {
+        uint32_t off;
+        uint32_t gone;
+    } rows[] = {
+        {SMTP_OFFER(8BITMIME), SMTP_OFFER(8BITMIME) | SMTP_OFFER(SMTPUTF8)},
+        {SMTP_OFFER(SMTPUTF8), SMTP_OFFER(SMTPUTF8)},
+        {SMTP_OFFER(CHUNKING), SMTP_OFFER(CHUNKING) | SMTP_OFFER(BINARYMIME)},
+        {SMTP_OFFER(BINARYMIME), SMTP_OFFER(BINARYMIME)},
+        {SMTP_OFFER(DSN), SMTP_OFFER(DSN)},
+    };
+    uint8_t text[SMTP_CONFIG_TEXT_SIZE];
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct smtp_config config = {.hostname = BYTES("sink"),
+                                     .recipients_max = 1,
+                                     .offers = SMTP_OFFERS_EVERY & ~rows[i].off};
+        smtp_config_prepare(&config, text);
+        assert_int_equal(config.offers, SMTP_OFFERS_EVERY & ~rows[i].gone);
+    }
 }
 
 static void test_greetings(void **state)
@@ -96,6 +120,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replies),
         cmocka_unit_test(test_few_or_no_extensions),
+        cmocka_unit_test(test_extensions_with_a_base),
         cmocka_unit_test(test_greetings),
         cmocka_unit_test(test_longest),
     };
