@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/recovery.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -33,6 +34,19 @@ static int compare_created(const void *a, const void *b)
     return 0;
 }
 
+/*
+ * Prepared, and never used before the process died: nothing is in it. But a mark may have been lost
+ * that said it was begun.
+ */
+static bool was_never_used(const struct steward *steward, struct spool_file *file)
+{
+    if (file->is_empty || file->is_sealed || file->opened_ns != 0) return false;
+    if (file->size == 0) return true;
+    if (file->created_ns == 0) return false;
+    if (recovery_has_record(&steward->directory, file)) file->opened_ns = file->created_ns;
+    return file->opened_ns == 0;
+}
+
 /* What earlier runs left: continues their numbers, queues their files for recycling by age. */
 static int take_stock(struct steward *steward)
 {
@@ -41,9 +55,7 @@ static int take_stock(struct steward *steward)
     steward->old_count = (uint64_t)count;
     for (uint64_t i = 0; i < steward->old_count; i++) {
         struct spool_file *file = &steward->old[i];
-        /* Prepared, and never used before the process died: nothing is in it. */
-        if (!file->is_empty && file->opened_ns == 0 && (file->created_ns != 0 || file->size == 0) &&
-            spool_directory_trim(&steward->directory, file) == 0) {
+        if (was_never_used(steward, file) && spool_directory_trim(&steward->directory, file) == 0) {
             file->is_empty = true;
             file->size = 0;
         }
@@ -124,11 +136,31 @@ static int recycle_file(struct steward *steward, const struct spool_file *file,
     return 0;
 }
 
+/*
+ * Seals the next segment that a crash left. They are seldom more than one a worker, but each is
+ * read whole, which may take seconds from a slow disk: hence not before the server is ready, and
+ * one at a time between the workers' needs. False: there is none left.
+ */
+static bool recover_next(struct steward *steward)
+{
+    if (steward->old_seen < steward->old_next) steward->old_seen = steward->old_next;
+    while (steward->old_seen < steward->old_count) {
+        struct spool_file *file = &steward->old[steward->old_seen++];
+        if (!recovery_is_due(file)) continue;
+        recovery_seal(&steward->directory, file);
+        return true;
+    }
+    return false;
+}
+
 /* Files of earlier runs go first: they are the oldest. LATER when there are none left. */
 static int recycle_old(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
     while (steward->old_next < steward->old_count) {
-        const struct spool_file *file = &steward->old[steward->old_next];
+        struct spool_file *file = &steward->old[steward->old_next];
+        /* When its newest message came is to be known before it goes. */
+        if (steward->old_seen <= steward->old_next && recovery_is_due(file))
+            recovery_seal(&steward->directory, file);
         int result = file->is_empty ? -ENOENT : recycle_file(steward, file, segment, worker);
         if (result < 0 && result != -ENOENT) return result;
         steward->old_next++;
@@ -310,7 +342,8 @@ int steward_step(struct steward *steward, bool was_roused)
 {
     if (!was_roused) watch_trimming(steward);
     take_over_returned(steward);
-    return serve_workers(steward);
+    int sleep_ms = serve_workers(steward);
+    return recover_next(steward) ? 0 : sleep_ms;
 }
 
 static void *steward_main(void *argument)

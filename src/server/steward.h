@@ -41,6 +41,7 @@ struct steward {
     struct spool_file *old; /* of earlier runs, oldest first                         */
     uint64_t old_count;
     uint64_t old_next;     /* first of `old` not yet recycled */
+    uint64_t old_seen;     /* first of `old` not yet looked at for recovery */
     pthread_mutex_t mutex; /* guards `returned` */
     struct queue returned; /* sealed by workers, not yet taken over */
     uint64_t bound_bytes;

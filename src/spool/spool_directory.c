@@ -478,7 +478,7 @@ static int folder_part(const struct spool_directory *directory, int folder, uint
     return spool_folder_remember(folder, number, freed_ns, directory->is_synced);
 }
 
-/* Opens an old segment file that is ours, to be written over. */
+/* Opens an old segment file that is ours, to be written to. */
 static int old_open(int folder, const char *name)
 {
     struct stat status;
@@ -562,6 +562,46 @@ static int number_remove(const struct spool_directory *directory, uint32_t worke
     if (error == 0) error = result_of(unlinkat(folder, name, 0));
     close(folder);
     return error;
+}
+
+static int file_seal(const struct spool_directory *directory, int descriptor,
+                     const struct spool_file *file, uint64_t salt, struct spool_format_mark mark)
+{
+    uint8_t page[SPOOL_SEGMENT_HEADER_SIZE];
+    struct spool_format_segment header;
+
+    ssize_t size = pread(descriptor, page, sizeof(page), 0);
+    if (size < 0) return -errno;
+    if (size != (ssize_t)sizeof(page) || !spool_format_get_segment(page, &header)) return -ENOENT;
+    if (header.number != file->number || header.worker != file->worker || header.salt != salt)
+        return -ENOENT;
+    spool_format_put_mark(page, SPOOL_MARK_SEALED, salt, mark);
+    size = pwrite(descriptor, page + SPOOL_MARK_SEALED, sizeof(mark), SPOOL_MARK_SEALED);
+    if (size != (ssize_t)sizeof(mark)) return size < 0 ? -errno : -EIO;
+    return directory->is_synced ? result_of(fdatasync(descriptor)) : 0;
+}
+
+int spool_directory_seal(const struct spool_directory *directory, const struct spool_file *file,
+                         uint64_t salt, struct spool_format_mark mark)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+
+    CHECK(!file->is_empty);
+    int folder = worker_folder_open(directory, file->worker);
+    if (folder < 0) return -errno;
+    spool_folder_segment_name(name, file->number);
+    int descriptor = old_open(folder, name);
+    close(folder);
+    if (descriptor < 0) return descriptor;
+    int error = file_seal(directory, descriptor, file, salt, mark);
+    close(descriptor);
+    return error;
+}
+
+void spool_directory_populate(const struct spool_segment *segment)
+{
+    /* Where it fails, the writer finds out by itself (SIGBUS). */
+    (void)madvise(segment->base, segment->capacity, MADV_POPULATE_WRITE);
 }
 
 bool spool_directory_has(const struct spool_directory *directory, const struct spool_file *file)

@@ -317,6 +317,38 @@ static void crash_in_recycle(void **state)
     spool_directory_close(&directory);
 }
 
+/* A file that a crash left gets its seal; one of another life, or of somebody else's, does not. */
+static void seal_what_a_crash_left(void **state)
+{
+    const struct place *place = *state;
+    struct spool_format_mark mark = {.time_ns = NOW + 3, .end = 4096};
+    struct spool_directory directory;
+    struct spool_segment segment;
+    struct spool_file *files;
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    directory.is_synced = true;
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    uint64_t salt = segment.salt;
+    spool_directory_populate(&segment);
+    spool_directory_release(&segment);
+    struct spool_file file = {.number = 1, .size = SIZE};
+    struct spool_file other = {.number = 2, .size = SIZE};
+    assert_int_equal(spool_directory_seal(&directory, &file, salt ^ 1, mark), -ENOENT);
+    assert_int_equal(spool_directory_seal(&directory, &other, salt, mark), -ENOENT);
+    assert_int_equal(spool_directory_list(&directory, &files), 1);
+    assert_false(files[0].is_sealed);
+    free(files);
+    assert_int_equal(spool_directory_seal(&directory, &file, salt, mark), 0);
+    assert_int_equal(spool_directory_list(&directory, &files), 1);
+    assert_true(files[0].is_sealed);
+    assert_int_equal(files[0].sealed_ns, NOW + 3);
+    assert_int_equal(files[0].created_ns, NOW);
+    assert_int_equal(files[0].size, SIZE);
+    free(files);
+    spool_directory_close(&directory);
+}
+
 /* What the only folder remembers. */
 static struct spool_file memory_of(const struct spool_directory *directory)
 {
@@ -558,6 +590,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(list_ignores_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(recycle_renames, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_in_recycle, setup, teardown),
+        cmocka_unit_test_setup_teardown(seal_what_a_crash_left, setup, teardown),
         cmocka_unit_test_setup_teardown(trim_remembers, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(one_server_at_a_time, setup, teardown),
