@@ -418,24 +418,32 @@ static struct spool_format_segment header_of(uint32_t worker, uint64_t number, u
         .worker = worker, .number = number, .capacity = size, .created_ns = now_ns};
 }
 
+/* A new file; nothing is left behind where it fails. */
+static int segment_create(const struct spool_directory *directory, int folder,
+                          struct spool_format_segment *header, struct spool_segment *segment)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+
+    int error = spool_folder_reserve(folder, directory->is_synced);
+    if (error < 0) return error;
+    spool_folder_segment_name(name, header->number);
+    int file = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file < 0) return -errno;
+    error = segment_make(directory, file, folder, header, segment);
+    if (error == 0) return 0;
+    (void)unlinkat(folder, name, 0);
+    close(file);
+    return error;
+}
+
 int spool_directory_create(struct spool_directory *directory, struct spool_segment *segment,
                            uint32_t worker, uint64_t number, uint64_t size, uint64_t now_ns)
 {
-    char name[SPOOL_SEGMENT_NAME_SIZE];
     struct spool_format_segment header = header_of(worker, number, size, now_ns);
 
     int folder = worker_folder_make(directory, worker);
     if (folder < 0) return folder;
-    spool_folder_segment_name(name, number);
-    int file = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = file < 0 ? -errno : 0;
-    if (error == 0) {
-        error = segment_make(directory, file, folder, &header, segment);
-        if (error < 0) {
-            (void)unlinkat(folder, name, 0);
-            close(file);
-        }
-    }
+    int error = segment_create(directory, folder, &header, segment);
     close(folder);
     return error;
 }
@@ -458,24 +466,37 @@ static uint64_t successor_opened_ns(int folder, uint32_t worker, uint64_t number
     return earliest_ns;
 }
 
-/*
- * A segment file is about to leave its folder: which messages go with it? All that were committed
- * until it was sealed, or the log went on elsewhere.
- */
-static int folder_part(const struct spool_directory *directory, int folder, uint32_t worker,
-                       uint64_t number)
+/* Which messages leave with it? All that were committed until it was sealed, or the log went on
+ * elsewhere. */
+static uint64_t segment_freed_ns(int folder, uint32_t worker, uint64_t number)
 {
     char name[SPOOL_SEGMENT_NAME_SIZE];
     struct spool_file file = {.worker = worker, .number = number};
-    uint64_t freed_ns = 0;
 
     spool_folder_segment_name(name, number);
     file_header_read(folder, name, &file);
-    if (file.is_sealed)
-        freed_ns = file.sealed_ns;
-    else if (file.opened_ns != 0)
-        freed_ns = successor_opened_ns(folder, worker, number);
-    return spool_folder_remember(folder, number, freed_ns, directory->is_synced);
+    if (file.is_sealed) return file.sealed_ns;
+    return file.opened_ns != 0 ? successor_opened_ns(folder, worker, number) : 0;
+}
+
+static bool is_out_of_space(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
+/* Removes a segment file, its part on record before that. */
+static int segment_remove(const struct spool_directory *directory, int folder, uint32_t worker,
+                          uint64_t number)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+    uint64_t freed_ns = segment_freed_ns(folder, worker, number);
+
+    spool_folder_segment_name(name, number);
+    int error = spool_folder_remember(folder, number, freed_ns, directory->is_synced);
+    if (error < 0 && !is_out_of_space(error)) return error;
+    if (unlinkat(folder, name, 0) < 0) return -errno;
+    /* A full file system that writes nothing in place: it has room behind the removal only. */
+    return error < 0 ? spool_folder_remember(folder, number, freed_ns, directory->is_synced) : 0;
 }
 
 /* Opens an old segment file that is ours, to be written to. */
@@ -499,7 +520,28 @@ static int rename_new(int old_folder, const char *old_name, int new_folder, cons
     return result_of(renameat(old_folder, old_name, new_folder, new_name));
 }
 
-/* From the rename on the messages are gone: any failure then frees the file. */
+/* Made out of the open, old `file`, which has got its new name. */
+static int segment_remake(const struct spool_directory *directory, int file, int folder,
+                          struct spool_format_segment *header, struct spool_segment *segment)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+
+    int error = segment_make(directory, file, folder, header, segment);
+    if (error == 0) return 0;
+    /* Its number was never handed out, so it need not be remembered. */
+    spool_folder_segment_name(name, header->number);
+    (void)unlinkat(folder, name, 0);
+    close(file);
+    return error;
+}
+
+static bool is_longer(int file, uint64_t size)
+{
+    struct stat status;
+    return fstat(file, &status) == 0 && (uint64_t)status.st_size > size;
+}
+
+/* From the rename, or the removal, on the messages are gone: any failure then frees the file. */
 static int recycle_file(struct spool_directory *directory, const struct spool_file *old,
                         int old_folder, int new_folder, struct spool_format_segment *header,
                         struct spool_segment *segment)
@@ -511,17 +553,19 @@ static int recycle_file(struct spool_directory *directory, const struct spool_fi
     spool_folder_segment_name(new_name, header->number);
     int file = old_open(old_folder, old_name);
     if (file < 0) return file;
-    int error = folder_part(directory, old_folder, old->worker, old->number);
-    if (error == 0) error = rename_new(old_folder, old_name, new_folder, new_name);
-    if (error == 0) {
-        error = segment_make(directory, file, new_folder, header, segment);
-        if (error < 0) {
-            /* Its number was never handed out, so it need not be remembered. */
-            (void)unlinkat(new_folder, new_name, 0);
-        }
+    uint64_t freed_ns = segment_freed_ns(old_folder, old->worker, old->number);
+    int error = spool_folder_remember(old_folder, old->number, freed_ns, directory->is_synced);
+    /* Cutting a file would be SIGBUS for who reads it: they keep it, and a new one is made. */
+    bool must_replace = is_out_of_space(error) || is_longer(file, header->capacity);
+    if (error == 0 && !must_replace) {
+        error = rename_new(old_folder, old_name, new_folder, new_name);
+        if (error == 0) return segment_remake(directory, file, new_folder, header, segment);
+        must_replace = is_out_of_space(error); /* the folder has no room for one name more */
     }
-    if (error < 0) close(file);
-    return error;
+    close(file);
+    if (!must_replace) return error;
+    error = segment_remove(directory, old_folder, old->worker, old->number);
+    return error == 0 ? segment_create(directory, new_folder, header, segment) : error;
 }
 
 int spool_directory_recycle(struct spool_directory *directory, const struct spool_file *old,
@@ -551,15 +595,12 @@ void spool_directory_release(struct spool_segment *segment)
     segment->file = -1;
 }
 
-/* Removes a segment file whose number stays on record. */
+/* The same by the folder's number. */
 static int number_remove(const struct spool_directory *directory, uint32_t worker, uint64_t number)
 {
-    char name[SPOOL_SEGMENT_NAME_SIZE];
     int folder = worker_folder_open(directory, worker);
     if (folder < 0) return -errno;
-    int error = folder_part(directory, folder, worker, number);
-    spool_folder_segment_name(name, number);
-    if (error == 0) error = result_of(unlinkat(folder, name, 0));
+    int error = segment_remove(directory, folder, worker, number);
     close(folder);
     return error;
 }
