@@ -112,6 +112,15 @@ class Export(unittest.TestCase):
         subjects = sorted(re.search(rb"Subject: (\d)", letter)[1] for letter in self.maildir("b@sink.test"))
         self.assertEqual(subjects, [b"0", b"1", b"2", b"3", b"4", b"5"])
 
+    def test_quoted_and_plain_forms_are_one_mailbox(self):
+        """RFC 5321 4.1.2: what is quoted without need is the same mailbox, which gets the message once."""
+        server = self.server()
+        self.send(server, [b'"b"@sink.test', b"b@sink.test", b'"b\\ b"@sink.test', b'"b b"@SINK.test'])
+        self.send(server, [b'"\\b"@sink.test'])
+        self.assertIn("2 messages, 3 delivered", self.export(server, "maildir").stdout)
+        self.assertEqual(sorted(os.listdir(self.mail)), ["%22b%20b%22@sink.test", "b@sink.test"])
+        self.assertEqual(len(self.maildir("b@sink.test")), 2)
+
     def test_eml_is_exact(self):
         server = self.server()
         identifier = self.send(server, [b"b@sink.test", b"c@sink.test"])
@@ -131,7 +140,7 @@ class Export(unittest.TestCase):
         self.export(server, "maildir")
         self.assertEqual(os.listdir(self.home), ["mail"])
         self.assertEqual(sorted(os.listdir(self.mail)), sorted([
-            "%22..%2F..%2F..%2Fx%22@y", "%22%2Fetc%2Fpasswd%22@y", "%22..%22@y", "%22a%5C%22b%22@y",
+            "%22..%2F..%2F..%2Fx%22@y", "%2Fetc%2Fpasswd@y", "%22..%22@y", "%22a%5C%22b%22@y",
             "a@%5Bipv6%3A%3A%3A1%5D", "%2Drf@y"]))
 
     def test_planted_links_are_refused(self):
