@@ -129,7 +129,7 @@ static int recycle_file(struct steward *steward, const struct spool_file *file,
                                          steward->desks[worker].next_number, steward->segment_size,
                                          clock_realtime_ns());
     if (result < 0 && spool_directory_has(&steward->directory, file)) return result;
-    steward->used_bytes -= file->size < steward->used_bytes ? file->size : steward->used_bytes;
+    steward->used_bytes -= file->size;
     steward->desks[worker].next_number++;
     if (result < 0) return -ENOENT;
     steward->used_bytes += steward->segment_size;
@@ -153,15 +153,38 @@ static bool recover_next(struct steward *steward)
     return false;
 }
 
+/* One more segment is within the bound, if `going` bytes leave. */
+static bool has_room(const struct steward *steward, uint64_t going)
+{
+    CHECK(going <= steward->used_bytes);
+    return steward->used_bytes - going + steward->segment_size <= steward->bound_bytes;
+}
+
+/* Too small to make room for a whole segment: -ENOENT, as it is gone; or -errno, and it is not. */
+static int trim_old(struct steward *steward, const struct spool_file *file)
+{
+    int result = spool_directory_trim(&steward->directory, file);
+    if (result < 0 && result != -ENOENT) return result;
+    steward->used_bytes -= file->size;
+    return -ENOENT;
+}
+
+static int reuse_old(struct steward *steward, struct spool_file *file,
+                     struct spool_segment *segment, uint32_t worker)
+{
+    if (file->is_empty) return -ENOENT;
+    /* When its newest message came is to be known before it goes. */
+    if (steward->old_seen <= steward->old_next && recovery_is_due(file))
+        recovery_seal(&steward->directory, file);
+    if (has_room(steward, file->size)) return recycle_file(steward, file, segment, worker);
+    return trim_old(steward, file);
+}
+
 /* Files of earlier runs go first: they are the oldest. LATER when there are none left. */
 static int recycle_old(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
     while (steward->old_next < steward->old_count) {
-        struct spool_file *file = &steward->old[steward->old_next];
-        /* When its newest message came is to be known before it goes. */
-        if (steward->old_seen <= steward->old_next && recovery_is_due(file))
-            recovery_seal(&steward->directory, file);
-        int result = file->is_empty ? -ENOENT : recycle_file(steward, file, segment, worker);
+        int result = reuse_old(steward, &steward->old[steward->old_next], segment, worker);
         if (result < 0 && result != -ENOENT) return result;
         steward->old_next++;
         if (result == 0) return 0;
@@ -238,10 +261,12 @@ static void recount(struct steward *steward)
 
 static int obtain(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
-    if (steward->used_bytes + steward->segment_size > steward->bound_bytes) {
-        if (!steward->is_refusing) return recycle_oldest(steward, segment, worker);
+    if (!has_room(steward, 0) && steward->is_refusing) {
         recount(steward);
-        if (steward->used_bytes + steward->segment_size > steward->bound_bytes) return -ENOSPC;
+        if (!has_room(steward, 0)) return -ENOSPC;
+    } else if (!has_room(steward, 0)) {
+        int recycled = recycle_oldest(steward, segment, worker);
+        if (recycled != LATER || !has_room(steward, 0)) return recycled;
     }
     int result = create(steward, segment, worker);
     if (is_out_of_space(result) && !steward->is_refusing) {
