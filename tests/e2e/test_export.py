@@ -13,6 +13,7 @@ import time
 import unittest
 
 import harness
+import peers
 
 HEAD = re.compile(
     rb"Return-Path: <(?P<sender>[^\n]*)>\n"
@@ -336,6 +337,21 @@ class Export(unittest.TestCase):
                 result = harness.run("s-nail", "-n", "-R", "-f", os.path.join(self.mail, "b@sink.test"),
                                      input="from *\nexit\n", env={**os.environ, "HOME": self.home})
                 self.assertIn(": 3 messages", result.stdout, result.stderr)
+
+    def test_mail_reads_them(self):
+        """mailutils' mail, which knows all three and takes the quotes of an mbox off again."""
+        server = self.server()
+        for _ in range(3):
+            self.send(server)
+        for to in ("maildir", "mbox", "mh"):
+            with self.subTest(to):
+                shutil.rmtree(self.mail, True)
+                self.export(server, to)
+                shown = peers.mail_read(f"{to}:{self.mail}/b@sink.test", b"from *\nprint 3\nexit\n")
+                self.assertIn(b": 3 messages 3 new\n", shown)
+                self.assertEqual(len(re.findall(rb"(?m)^[> ]N +[123] a@client\.test .* first$", shown)), 6, shown)
+                self.assertIn(b"\nSubject: first\n", shown)
+                self.assertIn(b"\nFrom here\n>From there\nFrom: no\n a\rb\n.dot\n\nend\n", shown)
 
     def mutt_reads(self, name):
         master, terminal = pty.openpty()
