@@ -1,5 +1,6 @@
-"""File systems that run full under load: 452, no crash, nothing lost, and service again once there is space."""
+"""File systems and quotas that run full under load: 452, no crash, nothing lost, and service again once there is space."""
 import os
+import shutil
 import subprocess
 import tempfile
 import time
@@ -7,8 +8,16 @@ import unittest
 
 import harness
 
-FILLER = 100 << 20
+FILLER_MIB = 100
+QUOTA_MIB = 150
+FULL = "452: the spool is full"
 MAKERS = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f"), "btrfs": ("mkfs.btrfs", "-q", "-f")}
+
+
+def fill(path, size_mib):
+    with open(path, "wb") as file:
+        file.write(os.urandom(1 << 20) * size_mib)
+        os.fsync(file.fileno())
 
 
 class Mount:
@@ -59,26 +68,41 @@ class FullDisk(unittest.TestCase):
             time.sleep(0.02)
         self.fail(server.output())
 
+    def check_filling(self, home, spool, make_room, *options):
+        """Fills what the spool is on, then has room made."""
+        ledger = os.path.join(home, "ledger")
+        with harness.Server("--when-full", "refuse", "--spool-size=4Gi", "--segment-size=4Mi", *options,
+                            spool=spool) as server:
+            self.load(server, ledger, 3)
+            client = server.connect().begin()
+            self.assertIn(b"452", client.deliver(b"one more\r\n"), server.output())
+            client.close()
+            make_room()
+            self.assertLess(self.wait_for_service(server), 1.0)
+            self.load(server, ledger + "2", 1)
+            self.assertEqual(server.stop(), 0, server.output())
+            self.assertGreater(server.totals()[FULL], 1, server.output())
+        audit = harness.run(harness.RINGSPOOL, "audit", spool, ledger, ledger + "2")
+        self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
+        verify = harness.run(harness.RINGSPOOL, "verify", spool)
+        self.assertEqual(verify.returncode, 0, verify.stdout + verify.stderr)
+
     def check(self, kind, size_mib, *options):
         with Mount(kind, size_mib) as mount:
             filler = os.path.join(mount.path, "filler")
-            with open(filler, "wb") as file:
-                file.write(os.urandom(1 << 20) * (min(FILLER, size_mib << 18) >> 20))
-                os.fsync(file.fileno())
-            ledger = os.path.join(mount.home, "ledger")
-            spool = os.path.join(mount.path, "spool")
-            with harness.Server("--when-full", "refuse", "--spool-size=4Gi", "--segment-size=4Mi", *options,
-                                spool=spool) as server:
-                self.load(server, ledger, 4)
-                client = server.connect().begin()
-                self.assertIn(b"452", client.deliver(b"one more\r\n"), server.output())
-                client.close()
-                os.unlink(filler)
-                self.assertLess(self.wait_for_service(server), 1.0)
-                self.load(server, ledger + "2", 1)
-                self.assertEqual(server.stop(), 0, server.output())
-            audit = harness.run(harness.RINGSPOOL, "audit", spool, ledger, ledger + "2")
-            self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
+            fill(filler, min(FILLER_MIB, size_mib // 4))
+            self.check_filling(mount.home, os.path.join(mount.path, "spool"), lambda: os.unlink(filler), *options)
+
+    def check_quota(self, make_room, *options):
+        """A spool in a subvolume that may hold less than the file system has room for."""
+        with Mount("btrfs", 1024) as mount:
+            volume = os.path.join(mount.path, "volume")
+            mount.call("btrfs", "quota", "enable", mount.path)
+            mount.call("btrfs", "subvolume", "create", volume)
+            fill(os.path.join(volume, "filler"), FILLER_MIB // 2)
+            mount.call("btrfs", "qgroup", "limit", f"{QUOTA_MIB}M", volume)
+            self.check_filling(mount.home, os.path.join(volume, "spool"), lambda: make_room(mount, volume), *options)
+            self.assertGreater(shutil.disk_usage(mount.path).free, 500 << 20, "it was the quota that was full")
 
     def test_tmpfs(self):
         self.check("tmpfs", 64)
@@ -93,6 +117,20 @@ class FullDisk(unittest.TestCase):
     def test_btrfs(self):
         self.check("btrfs", 320)
         self.check("btrfs", 320, "--durability", "disk")
+
+    def test_quota_raised(self):
+        def make_room(mount, volume):
+            mount.call("btrfs", "qgroup", "limit", f"{2 * QUOTA_MIB}M", volume)
+
+        self.check_quota(make_room)
+        self.check_quota(make_room, "--durability", "disk")
+
+    def test_quota_freed(self):
+        def make_room(mount, volume):
+            os.unlink(os.path.join(volume, "filler"))
+            mount.call("btrfs", "filesystem", "sync", mount.path)  # only then it no longer counts
+
+        self.check_quota(make_room)
 
 
 if __name__ == "__main__":
