@@ -375,6 +375,7 @@ static void *steward_main(void *argument)
 {
     struct steward *steward = argument;
     bool was_roused = true;
+    (void)pthread_setname_np(pthread_self(), "steward");
     while (!atomic_load_explicit(&steward->must_stop, memory_order_acquire)) {
         int sleep_ms = steward_step(steward, was_roused);
         was_roused = sleep_until_roused(steward, sleep_ms);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -628,6 +629,9 @@ void worker_run(struct worker *worker)
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
+    char name[16];
+    (void)snprintf(name, sizeof name, "worker %u", worker->index);
+    (void)pthread_setname_np(pthread_self(), name);
     pin(worker);
     int result = worker_set_up(worker);
     atomic_store_explicit(&worker->status, result < 0 ? result : 1, memory_order_release);
