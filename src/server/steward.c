@@ -15,6 +15,10 @@
 /* While there is no space, look again this often. */
 #define RETRY_MS 100
 #define IDLE_MS  1000
+/* A prepared segment that has waited so long is populated again. */
+#define STALE_NS (20 * CLOCK_NS_PER_S)
+/* But not for a worker that took longer than this over its last one. */
+#define PACE_SLOWEST_NS (60 * CLOCK_NS_PER_S)
 /* Segments that may exist beside those within the bound: one being recycled for each worker. */
 #define SEGMENTS_SPARE (CONFIG_THREADS_MAX * 4)
 
@@ -298,6 +302,18 @@ static void set_full(struct steward *steward, bool is_full, int error)
         rouse(steward->desks[worker].wake);
 }
 
+static void put_on_desk(struct steward_desk *desk, struct steward_segment *item)
+{
+    uint64_t now_ns = clock_now_ns();
+    item->populated_ns = now_ns;
+    desk->before = desk->newest;
+    desk->newest = &item->segment;
+    desk->pace_ns = now_ns - desk->put_ns;
+    desk->put_ns = now_ns;
+    atomic_store_explicit(&desk->prepared, &item->segment, memory_order_release);
+    rouse(desk->wake);
+}
+
 /* Puts a prepared segment on the worker's desk. 0 or -errno. */
 static int prepare(struct steward *steward, uint32_t worker)
 {
@@ -308,8 +324,7 @@ static int prepare(struct steward *steward, uint32_t worker)
         slots_give_back(&steward->segments, item);
         return result;
     }
-    atomic_store_explicit(&steward->desks[worker].prepared, &item->segment, memory_order_release);
-    rouse(steward->desks[worker].wake);
+    put_on_desk(&steward->desks[worker], item);
     return 0;
 }
 
@@ -321,21 +336,71 @@ static bool prepare_or_tell(struct steward *steward, uint32_t worker)
     return result == 0;
 }
 
+static void forget_on_desk(struct steward *steward, const struct spool_segment *segment)
+{
+    struct steward_desk *desk = &steward->desks[segment->worker];
+    if (desk->newest == segment) desk->newest = NULL;
+    if (desk->before == segment) desk->before = NULL;
+}
+
+/* Removes what was never begun: nobody will miss it. */
+static void withdraw(struct steward *steward, struct spool_segment *segment)
+{
+    forget_on_desk(steward, segment);
+    steward->used_bytes -= segment->capacity;
+    publish_room(steward);
+    spool_directory_withdraw(&steward->directory, segment);
+    slots_give_back(&steward->segments, QUEUE_OWNER(segment, struct steward_segment, segment));
+}
+
 /* Unmaps what workers returned: their pages stay in the page cache, their files in the spool. */
 static void take_over_returned(struct steward *steward)
 {
     pthread_mutex_lock(&steward->mutex);
     struct queue returned = steward->returned;
+    struct queue unused = steward->unused;
     steward->returned = (struct queue){0};
+    steward->unused = (struct queue){0};
     pthread_mutex_unlock(&steward->mutex);
     struct queue_link *link = NULL;
     while ((link = queue_pop(&returned)) != NULL) {
-        spool_directory_release(QUEUE_OWNER(link, struct spool_segment, link));
+        struct spool_segment *segment = QUEUE_OWNER(link, struct spool_segment, link);
+        forget_on_desk(steward, segment);
+        spool_directory_release(segment);
         queue_push(&steward->sealed, link);
     }
+    while ((link = queue_pop(&unused)) != NULL)
+        withdraw(steward, QUEUE_OWNER(link, struct spool_segment, link));
     /* What is never recycled needs no place in the table, once no message points to it. */
     while (steward->is_refusing && !queue_is_empty(&steward->sealed) && is_oldest_free(steward))
         forget_oldest_sealed(steward);
+}
+
+/* Written back after a while, pages are write-protected: each would cost the worker a fault. */
+static void refresh_segment(struct spool_segment *segment, uint64_t now_ns)
+{
+    if (segment == NULL) return;
+    struct steward_segment *item = QUEUE_OWNER(segment, struct steward_segment, segment);
+    bool is_begun = atomic_load_explicit(&segment->open_begun, memory_order_relaxed) > 0 ||
+                    atomic_load_explicit(&segment->committed, memory_order_relaxed) > 0;
+    if (is_begun || now_ns - item->populated_ns < STALE_NS) return;
+    spool_directory_populate(segment);
+    item->populated_ns = now_ns;
+}
+
+/*
+ * What waits for a worker that will soon need it, at the pace of the segment before: what it will
+ * not need soon would be written to the disk over and over for nothing.
+ */
+static void refresh_waiting(struct steward *steward)
+{
+    uint64_t now_ns = clock_now_ns();
+    for (uint32_t worker = 0; worker < steward->worker_count; worker++) {
+        const struct steward_desk *desk = &steward->desks[worker];
+        if (desk->pace_ns > PACE_SLOWEST_NS || now_ns - desk->put_ns > 2 * desk->pace_ns) continue;
+        refresh_segment(desk->before, now_ns);
+        refresh_segment(desk->newest, now_ns);
+    }
 }
 
 static bool is_empty_handed(struct steward *steward, uint32_t worker)
@@ -368,6 +433,7 @@ int steward_step(struct steward *steward, bool was_roused)
     if (!was_roused) watch_trimming(steward);
     take_over_returned(steward);
     int sleep_ms = serve_workers(steward);
+    if (!was_roused) refresh_waiting(steward);
     return recover_next(steward) ? 0 : sleep_ms;
 }
 
@@ -430,6 +496,14 @@ void steward_return(struct steward *steward, struct spool_segment *segment)
     rouse(steward->wake);
 }
 
+void steward_return_unused(struct steward *steward, struct spool_segment *segment)
+{
+    pthread_mutex_lock(&steward->mutex);
+    queue_push(&steward->unused, &segment->link);
+    pthread_mutex_unlock(&steward->mutex);
+    rouse(steward->wake);
+}
+
 uint64_t steward_clear_to(struct steward *steward, uint32_t worker)
 {
     return atomic_load_explicit(&steward->desks[worker].clear_to, memory_order_acquire);
@@ -452,7 +526,7 @@ void steward_stop(struct steward *steward)
     for (uint32_t worker = 0; worker < steward->worker_count; worker++) {
         struct spool_segment *unused =
             atomic_exchange_explicit(&steward->desks[worker].prepared, NULL, memory_order_acq_rel);
-        if (unused != NULL) spool_directory_withdraw(&steward->directory, unused);
+        if (unused != NULL) withdraw(steward, unused);
     }
     close(steward->wake);
     free(steward->old);

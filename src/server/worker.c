@@ -421,7 +421,7 @@ static void return_segments(struct worker *worker)
     while ((segment = spool_sync_take_last(&worker->committer.sync)) != NULL)
         steward_return(steward, segment);
     segment = spool_writer_take_next(&worker->writer);
-    if (segment != NULL) spool_directory_withdraw(&steward->directory, segment);
+    if (segment != NULL) steward_return_unused(steward, segment);
 }
 
 /* ---- group commit ---- */

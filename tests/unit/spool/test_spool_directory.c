@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -357,6 +358,38 @@ static void seal_what_a_crash_left(void **state)
     spool_directory_close(&directory);
 }
 
+/* Minor faults of writing to every page of a segment. */
+static long faults_of_writing(struct spool_segment *segment)
+{
+    struct rusage before;
+    struct rusage after;
+    (void)getrusage(RUSAGE_THREAD, &before);
+    for (uint32_t at = 0; at < segment->capacity; at += SPOOL_PAGE_SIZE)
+        ((volatile uint8_t *)segment->base)[at] = 1;
+    (void)getrusage(RUSAGE_THREAD, &after);
+    return after.ru_minflt - before.ru_minflt;
+}
+
+/* Pages that were written back can be written without a fault again. */
+static void populate_again(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segment;
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    assert_true(faults_of_writing(&segment) < 3);
+    assert_int_equal(fdatasync(segment.file), 0);
+    bool are_protected = faults_of_writing(&segment) > 3; /* not on tmpfs */
+    assert_int_equal(fdatasync(segment.file), 0);
+    spool_directory_populate(&segment);
+    assert_true(faults_of_writing(&segment) < 3);
+    spool_directory_release(&segment);
+    spool_directory_close(&directory);
+    if (!are_protected) skip();
+}
+
 /* What the only folder remembers. */
 static struct spool_file memory_of(const struct spool_directory *directory)
 {
@@ -668,6 +701,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(recycle_renames, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_in_recycle, setup, teardown),
         cmocka_unit_test_setup_teardown(seal_what_a_crash_left, setup, teardown),
+        cmocka_unit_test_setup_teardown(populate_again, setup, teardown),
         cmocka_unit_test_setup_teardown(trim_remembers, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(torn_memory, setup, teardown),
