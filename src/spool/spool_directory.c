@@ -36,14 +36,14 @@ static int worker_folder_open(const struct spool_directory *directory, uint32_t 
     return openat(directory->folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* The same, made if it is missing. */
+/* The same, made if it is missing. Its name is synced in any case: who made it may have died before
+ * that. */
 static int worker_folder_make(const struct spool_directory *directory, uint32_t worker)
 {
     char name[SPOOL_FOLDER_NAME_SIZE];
     spool_folder_name(name, worker);
-    bool is_new = mkdirat(directory->folder, name, 0700) == 0;
-    if (!is_new && errno != EEXIST) return -errno;
-    if (is_new && directory->is_synced && fsync(directory->folder) < 0) return -errno;
+    if (mkdirat(directory->folder, name, 0700) < 0 && errno != EEXIST) return -errno;
+    if (directory->is_synced && fsync(directory->folder) < 0) return -errno;
     return spool_folder_open(directory->folder, name);
 }
 
