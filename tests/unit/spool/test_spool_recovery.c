@@ -121,6 +121,32 @@ static void clock_set_back(void **state)
     fixture_close(&fixture);
 }
 
+/* A crash while the seal is written: it is not there, and recovery finds the same again. */
+static void second_crash(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    struct spool_reader_segment segments[FIXTURE_SEGMENTS];
+    uint8_t whole[sizeof(struct spool_format_mark)];
+
+    fixture_open(&fixture);
+    (void)fixture_store(&fixture, BYTES("s"), BYTES("some content"));
+    uint8_t *place = fixture.memory[0] + SPOOL_MARK_SEALED;
+    struct spool_recovery first = walk(&fixture);
+    spool_format_put_mark(fixture.memory[0], SPOOL_MARK_SEALED, first.salt, first.seal);
+    memcpy(whole, place, sizeof(whole));
+    for (uint32_t size = 0; size < sizeof(whole); size++) {
+        memset(place, 0, sizeof(whole));
+        memcpy(place, whole, size);
+        if (memcmp(place, whole, sizeof(whole)) == 0) continue; /* the rest was zeros */
+        fixture_table(&fixture, segments);
+        assert_int_equal(segments[0].sealed_end, 0);
+        struct spool_recovery again = walk(&fixture);
+        assert_memory_equal(&again.seal, &first.seal, sizeof(first.seal));
+    }
+    fixture_close(&fixture);
+}
+
 static void not_that_segment(void **state)
 {
     (void)state;
@@ -141,7 +167,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(as_the_writer_would), cmocka_unit_test(empty),
         cmocka_unit_test(hole_and_torn_end),   cmocka_unit_test(clock_set_back),
-        cmocka_unit_test(not_that_segment),
+        cmocka_unit_test(not_that_segment),    cmocka_unit_test(second_crash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
