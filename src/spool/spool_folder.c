@@ -181,7 +181,8 @@ static int memory_update(int folder, uint64_t number, uint64_t freed_ns, bool is
     bool is_news = number > memory.newest || freed_ns > memory.freed_ns;
     if (number > memory.newest) memory.newest = number;
     if (freed_ns > memory.freed_ns) memory.freed_ns = freed_ns;
-    int error = is_news ? memory_write(file, index, memory, is_synced) : 0;
+    /* No news may be in memory only: who wrote it failed to sync it, or died before that. */
+    int error = is_news || is_synced ? memory_write(file, index, memory, is_synced) : 0;
     close(file);
     return error;
 }
