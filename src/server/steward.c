@@ -178,8 +178,9 @@ static int reuse_old(struct steward *steward, struct spool_file *file,
 {
     if (file->is_empty) return -ENOENT;
     /* When its newest message came is to be known before it goes. */
-    if (steward->old_seen <= steward->old_next && recovery_is_due(file))
-        recovery_seal(&steward->directory, file);
+    bool was_seen = steward->old_seen > steward->old_next;
+    if (!was_seen && recovery_is_due(file)) recovery_seal(&steward->directory, file);
+    if (!was_seen) steward->old_seen = steward->old_next + 1;
     if (has_room(steward, file->size)) return recycle_file(steward, file, segment, worker);
     return trim_old(steward, file);
 }
@@ -347,7 +348,8 @@ static void forget_on_desk(struct steward *steward, const struct spool_segment *
 static void withdraw(struct steward *steward, struct spool_segment *segment)
 {
     forget_on_desk(steward, segment);
-    steward->used_bytes -= segment->capacity;
+    /* Counted again meanwhile, it may be gone already: somebody has deleted it. */
+    if (steward->used_bytes >= segment->capacity) steward->used_bytes -= segment->capacity;
     publish_room(steward);
     spool_directory_withdraw(&steward->directory, segment);
     slots_give_back(&steward->segments, QUEUE_OWNER(segment, struct steward_segment, segment));
