@@ -29,6 +29,8 @@
 #define AHEAD_MAX 300
 /* A server that says nothing for so long has forgotten us. */
 #define PATIENCE_NS (90 * CLOCK_NS_PER_S)
+/* A client that has said its last may take so long to read the replies. */
+#define GRACE_NS    (9 * CLOCK_NS_PER_S)
 #define CONTENT_MAX (320u * 1024)
 
 enum state { STATE_UNBORN, STATE_OPEN, STATE_DONE };
@@ -77,6 +79,7 @@ struct client {
     uint64_t wake_ns;
     uint64_t heard_ns; /* when something was last heard, or asked */
     uint64_t deaf_until_ns;
+    uint64_t quit_ns; /* when it has said its last */
     struct sim_pipe out;
     uint64_t written; /* octets of commands and content so far */
     uint64_t sent;    /* that have left */
@@ -183,6 +186,8 @@ static uint64_t content_size(void)
     case 2:
     case 3:
         return sim_below(700);
+    case 4:
+        return sim_below(sim.settings.content_max);
     default:
         return sim_delay(sim.settings.content_max);
     }
@@ -312,6 +317,7 @@ static void say_quit(struct client *client)
     say(client, "QUIT\r\n");
     expect(client, EXPECTED_QUIT);
     client->has_quit = true;
+    client->quit_ns = sim.now_ns;
     client->phase = PHASE_OVER;
 }
 
@@ -591,9 +597,10 @@ static void leave(struct client *client)
 static void end_judge(const struct client *client)
 {
     const struct sim_socket *socket = socket_of(client);
-    bool is_explained = client->is_dismissed || client->is_confused || socket->was_faulted ||
-                        socket->is_reset || socket->has_shut || client->gives_up ||
-                        sim_life_is_stopping() || client->deaf_until_ns > 0;
+    bool is_late = client->has_quit && sim.now_ns - client->quit_ns >= GRACE_NS;
+    bool is_explained = is_late || client->is_dismissed || client->is_confused ||
+                        socket->was_faulted || socket->is_reset || socket->has_shut ||
+                        client->gives_up || sim_life_is_stopping() || client->deaf_until_ns > 0;
     if (client->has_quit && client->expected_count == 0) return;
     if (!is_explained)
         sim_violation("client %u: the connection ends, %u replies are missing",
@@ -719,6 +726,8 @@ static void step(struct client *client)
     uint64_t wait_ns = has_more ? pause_ns() + 1 : 5 * CLOCK_NS_PER_S;
     if (client->deaf_until_ns > sim.now_ns && has_more)
         wait_ns = client->deaf_until_ns - sim.now_ns;
+    if (wait_ns > CLOCK_NS_PER_S && has_more && client->deaf_until_ns < sim.now_ns)
+        client->deaf_until_ns = sim.now_ns; /* so slow that it may be sent away */
     client->wake_ns = sim.now_ns + wait_ns;
 }
 

@@ -785,7 +785,14 @@ static int memory_reserve(const struct spool_directory *directory, uint32_t work
     return error;
 }
 
-/* As spool_folder_remember(): one of two sectors is written in place. */
+/* One of the folder's two sectors is written in place. */
+static void memory_write(uint32_t worker, struct memory memory)
+{
+    change_add((struct change){
+        .kind = CHANGE_FREED, .worker = worker, .file = FILES_MAX, .memory = memory});
+}
+
+/* As spool_folder_remember(). */
 static int remember(const struct spool_directory *directory, uint32_t worker, uint64_t number,
                     uint64_t freed_ns)
 {
@@ -795,9 +802,8 @@ static int remember(const struct spool_directory *directory, uint32_t worker, ui
     if (number > memory.newest) memory.newest = number;
     if (freed_ns > memory.freed_ns) memory.freed_ns = freed_ns;
     int error = step(chance);
-    if (error < 0 || !is_news) return error;
-    change_add((struct change){
-        .kind = CHANGE_FREED, .worker = worker, .file = FILES_MAX, .memory = memory});
+    if (error < 0 || (!is_news && !directory->is_synced)) return error;
+    memory_write(worker, memory);
     if (!directory->is_synced) return 0;
     error = step(chance);
     if (error == 0) folder_sync(worker);
@@ -830,7 +836,14 @@ static int segment_remove(const struct spool_directory *directory, uint32_t work
     freed_add(worker, number, was_recycled);
     unlink_name(worker, number, index);
     sim_trace("remove %u.%llu", worker, (unsigned long long)number);
-    return error < 0 ? remember(directory, worker, number, freed_ns) : 0;
+    if (error == 0) return 0;
+    /* Room has come by the removal. No crash is tried between the two: see README.md. */
+    struct memory memory = disk.now.memories[worker];
+    if (number > memory.newest) memory.newest = number;
+    if (freed_ns > memory.freed_ns) memory.freed_ns = freed_ns;
+    memory_write(worker, memory);
+    folder_sync(worker);
+    return 0;
 }
 
 /* As segment_create() of the real one. */

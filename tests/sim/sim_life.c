@@ -68,16 +68,17 @@ static void draw_world(void)
 static void draw_load(struct sim_settings *settings)
 {
     static const uint32_t contents[] = {300, 3000, 20000, 100000, 300000};
-    bool is_heavy = sim_chance(250);
+    bool is_heavy = sim_chance(200);
+    settings->is_heavy = is_heavy;
     settings->client_count = 1 + (uint32_t)(is_heavy ? sim_below(16) : sim_delay(12));
     settings->transactions_max = 1 + (uint32_t)sim_delay(is_heavy ? 200 : 40);
     settings->content_max = contents[is_heavy ? 3 + sim_below(2) : sim_below(5)];
     /* No more than some megabytes in all, or a world takes too long. */
     uint64_t octets =
-        (uint64_t)settings->client_count * settings->transactions_max * settings->content_max / 8;
+        (uint64_t)settings->client_count * settings->transactions_max * settings->content_max / 10;
     if (octets > OCTETS_MAX)
         settings->transactions_max =
-            1 + (uint32_t)(OCTETS_MAX * 8 / settings->content_max / settings->client_count);
+            1 + (uint32_t)(OCTETS_MAX * 10 / settings->content_max / settings->client_count);
     settings->size_limit = sim_chance(150) ? settings->content_max / 2 : 0;
     settings->connections_max = sim_chance(200) ? 1 + (uint32_t)sim_below(4) : 40;
 }
@@ -96,6 +97,8 @@ static void draw_settings(void)
     settings->completion_ns = 1ull << (8 + sim_below(18));
     settings->sync_ns = 1ull << (12 + sim_below(18));
     settings->steward_ns = 1ull << (10 + sim_below(21));
+    settings->is_steward_slow = sim_chance(settings->is_heavy ? 600 : 100);
+    if (settings->is_steward_slow) settings->steward_ns = 1ull << (23 + sim_below(10));
     settings->cut_chance = (uint32_t)sim_below(700);
     settings->end_chance = now_and_then(100);
     settings->no_buffers_chance = now_and_then(100);
@@ -122,7 +125,8 @@ static void draw_end(void)
     if (sim.end == SIM_END_CLEAN) return;
     sim.crash_at = (enum sim_point)sim_below(SIM_POINT_COUNT);
     if (sim.settings.failing_sync > 0 && sim_chance(500)) sim.crash_at = SIM_POINT_SYNC_FAILED;
-    sim.crash_countdown = 1 + sim_delay(points[sim.crash_at]);
+    uint64_t most = points[sim.crash_at] * (sim.settings.is_heavy ? 10 : 1);
+    sim.crash_countdown = 1 + (sim.settings.is_heavy ? sim_below(most) : sim_delay(most));
     if (sim.crash_at == SIM_POINT_SYNC_FAILED) sim.crash_countdown = 1;
     sim.crash_after = (uint32_t)sim_delay(sim_chance(500) ? 4 : 200);
 }
@@ -167,7 +171,9 @@ static void steward_turn(bool was_roused)
 static void steward_watch(void)
 {
     if (take_rousing(life.steward.wake)) {
-        uint64_t due_ns = sim.now_ns + sim_delay(sim.settings.steward_ns);
+        uint64_t due_ns =
+            sim.now_ns + (sim.settings.is_steward_slow ? sim.settings.steward_ns
+                                                       : sim_delay(sim.settings.steward_ns));
         if (due_ns < life.steward_due_ns) life.steward_due_ns = due_ns;
     }
     if (sim.now_ns >= life.steward_due_ns) steward_turn(true);
@@ -175,7 +181,8 @@ static void steward_watch(void)
 
 void sim_life_between(void)
 {
-    if (!life.is_serving || life.is_stewarding || sim.is_dead || !sim_chance(10)) return;
+    if (!life.is_serving || life.is_stewarding || sim.is_dead) return;
+    if (sim.settings.is_steward_slow || !sim_chance(10)) return;
     if (take_rousing(life.steward.wake)) steward_turn(true);
 }
 

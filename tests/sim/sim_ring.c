@@ -180,6 +180,7 @@ void ring_send(struct ring *ring, int socket, struct bytes data, struct ring_tok
     operation->file = socket;
     operation->data = data;
     operation->hash = XXH3_64bits(data.data, data.size);
+    sim_trace("send of %llu octets on %d", (unsigned long long)data.size, socket);
     if (is_promise(data)) sim_point(SIM_POINT_PROMISE);
 }
 
@@ -425,7 +426,7 @@ static void sync_step(struct ring *ring, struct operation *operation)
 {
     sim_disk_sync_end(operation->file, operation->result);
     if (operation->result != 0) SIM_COUNT(sync_faults);
-    if (operation->result != 0) sim.has_sync_failed = true;
+    if (operation->result != 0) sim.has_sync_failed = sim.has_ever_failed = true;
     sim_trace("sync of file %d is back: %d", operation->file, operation->result);
     (void)complete(ring, operation, operation->result, true);
     sim_point(operation->result == 0 ? SIM_POINT_SYNC_DONE : SIM_POINT_SYNC_FAILED);

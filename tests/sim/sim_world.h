@@ -112,6 +112,8 @@ struct sim_settings {
     uint64_t completion_ns;   /* the longest delay of a completion, usually */
     uint64_t sync_ns;
     uint64_t steward_ns;
+    bool is_heavy;        /* much content */
+    bool is_steward_slow; /* always takes so long, not at most */
     uint32_t cut_chance;
     uint32_t end_chance;
     uint32_t no_buffers_chance;
@@ -141,6 +143,7 @@ struct sim_world {
     bool is_dead;         /* it has crashed: nothing that happens is seen by anybody */
     bool is_quiet_now;    /* no faults, no crash: the end of a life that ends well */
     bool has_sync_failed; /* in this life */
+    bool has_ever_failed; /* to sync */
     bool has_lost_pages;  /* a power cut under `page`: nothing promised before it holds */
     bool is_verbose;
     uint32_t violations;
