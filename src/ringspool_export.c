@@ -383,12 +383,17 @@ static void pass_run(struct exporting *exporting, bool is_first)
     progress_require(exporting, progress_save(exporting));
 }
 
-static void follow(struct exporting *exporting)
+static void pause_make(void)
 {
     struct timespec pause = {.tv_nsec = (long)FOLLOW_EVERY_NS};
 
+    (void)nanosleep(&pause, NULL);
+}
+
+static void follow(struct exporting *exporting)
+{
     while (is_stopped == 0) {
-        (void)nanosleep(&pause, NULL);
+        pause_make();
         if (is_stopped == 0) pass_run(exporting, false);
     }
 }
@@ -404,6 +409,21 @@ static int exporting_end(const struct exporting *exporting)
                   exporting->damaged_count, exporting->program->spool);
     return exporting->failed_count + exporting->damaged_count == 0 ? EXIT_CODE_OK
                                                                    : EXIT_CODE_FAILED;
+}
+
+/* The server may be starting right now: --follow waits until it has made its spool. */
+static void spool_await(const struct ringspool *program)
+{
+    struct spool_archive archive;
+    bool is_told = false;
+
+    for (; is_stopped == 0; pause_make()) {
+        int error = spool_archive_open(&archive, program->spool);
+        if (error == 0) spool_archive_close(&archive);
+        if (error != -ENOENT) return;
+        if (!is_told) log_info("waiting for a spool in %s", program->spool);
+        is_told = true;
+    }
 }
 
 /* Opens the folder, and reads how far an earlier run came. */
@@ -434,12 +454,14 @@ int ringspool_export(const struct ringspool *program)
 
     target_read(&exporting, program->target);
     if (gethostname(exporting.host, HOST_MAX - 1) != 0) (void)strcpy(exporting.host, "localhost");
-    (void)archive_update(&exporting); /* no folder is made for a spool that is not there */
-    target_open(&exporting, exporting.archive.directory.path);
     if (program->is_follow) {
         (void)sigaction(SIGINT, &stop, NULL);
         (void)sigaction(SIGTERM, &stop, NULL);
+        spool_await(program);
     }
+    if (is_stopped != 0) return EXIT_CODE_OK;
+    (void)archive_update(&exporting); /* no folder is made for a spool that is not there */
+    target_open(&exporting, exporting.archive.directory.path);
     pass_run(&exporting, true);
     if (program->is_follow) follow(&exporting);
     archive_close(&exporting);

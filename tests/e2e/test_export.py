@@ -370,6 +370,23 @@ class Export(unittest.TestCase):
         self.assertIn("1 messages, 1 delivered, 0 there already", process.communicate(timeout=20)[0])
         self.assertEqual(self.subjects("maildir"), ["1", "2", "3"])
 
+    def test_follow_waits_for_the_spool(self):
+        """Both are started at once; and a signal ends what waits in vain."""
+        spool = os.path.join(self.home, "spool")
+        for is_served in (False, True):
+            process = subprocess.Popen([harness.RINGSPOOL, "export", spool, "--to", f"mh:{self.mail}", "--follow"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(process.kill)
+            self.assertIn(f"waiting for a spool in {spool}", process.stderr.readline())
+            self.assertFalse(os.path.exists(self.mail))
+            if is_served:
+                self.send(self.server(spool=spool))
+                self.await_count(1)
+            process.send_signal(signal.SIGTERM)
+            output, errors = process.communicate(timeout=20)
+            self.assertEqual((process.returncode, errors), (0, ""))
+        self.assertIn("1 messages, 1 delivered", output)
+
     def test_follow_costs_little_while_nothing_comes(self):
         """Segments that stay mapped are not faulted in again, pass by pass."""
         server = self.server(options=("--segment-size=1Mi", "--spool-size=256Mi"), threads=1)
