@@ -1,54 +1,16 @@
 """File systems and quotas that run full under load: 452, no crash, nothing lost, and service again once there is space."""
 import os
 import shutil
-import subprocess
-import tempfile
 import time
 import unittest
 
 import harness
+from mounts import Mount, fill
 
 FILLER_MIB = 100
 QUOTA_MIB = 150
 FILL_WAIT_S = 60
 FULL = "452: the spool is full"
-MAKERS = {"ext4": ("mkfs.ext4", "-q", "-F"), "xfs": ("mkfs.xfs", "-q", "-f"), "btrfs": ("mkfs.btrfs", "-q", "-f")}
-
-
-def fill(path, size_mib):
-    with open(path, "wb") as file:
-        file.write(os.urandom(1 << 20) * size_mib)
-        os.fsync(file.fileno())
-
-
-class Mount:
-    """A small file system of its own: tmpfs, or one in an image."""
-
-    def __init__(self, kind, size_mib):
-        self.home = tempfile.mkdtemp(prefix="ringsink-full-", dir="/var/tmp")
-        self.path = os.path.join(self.home, "mount")
-        os.mkdir(self.path)
-        if kind == "tmpfs":
-            source, options = "none", f"size={size_mib}m"
-        else:
-            source, options = os.path.join(self.home, "image"), "loop"
-            with open(source, "wb") as image:
-                image.truncate(size_mib << 20)
-            self.call(*MAKERS[kind], source)
-        self.call("mount", "-t", kind, "-o", options, source, self.path)
-
-    @staticmethod
-    def call(*command):
-        done = harness.run(*command)
-        if done.returncode != 0:
-            raise AssertionError(f"{' '.join(command)}: {done.stderr}")
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        subprocess.run(["umount", self.path], check=False)
-        subprocess.run(["rm", "-rf", "--one-file-system", self.home], check=False)
 
 
 @unittest.skipIf(os.geteuid() != 0, "mounting file systems takes root")
