@@ -578,9 +578,12 @@ int spool_directory_recycle(struct spool_directory *directory, const struct spoo
     int old_folder = worker_folder_open(directory, old->worker);
     if (old_folder < 0) return -errno;
     int new_folder = worker_folder_make(directory, worker);
-    int error = new_folder < 0 ? new_folder : 0;
-    if (error == 0) {
-        error = recycle_file(directory, old, old_folder, new_folder, &header, segment);
+    int error = new_folder;
+    if (new_folder >= 0) {
+        error = spool_folder_reserve(new_folder, directory->is_synced);
+        /* Without room for it, segments will leave before it is remembered. */
+        if (error == 0 || is_out_of_space(error))
+            error = recycle_file(directory, old, old_folder, new_folder, &header, segment);
         close(new_folder);
     }
     close(old_folder);

@@ -71,6 +71,30 @@ class Recovery(unittest.TestCase):
                 audit = harness.run(harness.RINGSPOOL, "audit", spool, ledger)
                 self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
 
+    def test_recovered_then_recycled(self):
+        """The time in the seal that recovery wrote: what left with the segment is expired, nothing is lost."""
+        with tempfile.TemporaryDirectory() as home:
+            spool = os.path.join(home, "spool")
+            ledger = os.path.join(home, "ledger")
+            options = ("--spool-size=12Mi", "--segment-size=1Mi")
+            with harness.Server(*options, spool=spool) as server:
+                load = subprocess.Popen([harness.LOADGEN, "-q", "-c", "8", "-d", "1s", "-l", "1k", "--ledger", ledger,
+                                         f"127.0.0.1:{server.port}"], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+                time.sleep(0.5)
+                server.kill()
+                load.wait(60)
+            with harness.Server(*options, spool=spool) as server:
+                wait_for(server, RECOVERED)
+                done = harness.run(harness.LOADGEN, "-q", "-c", "8", "-n", "30000", "-l", "2k",
+                                   f"127.0.0.1:{server.port}")
+                self.assertEqual(done.returncode, 0, done.stderr)
+                self.assertEqual(server.stop(), 0)
+            audit = harness.run(harness.RINGSPOOL, "audit", spool, ledger)
+            self.assertEqual(audit.returncode, 3, audit.stdout + audit.stderr)
+            self.assertRegex(audit.stdout, r"(?m)^found +0$")
+            self.assertRegex(audit.stdout, r"(?m)^lost +0$")
+
     def test_torn_and_damaged(self):
         with tempfile.TemporaryDirectory() as spool:
             path = self.crashed(spool, 20)
