@@ -4,6 +4,7 @@
  * usage: sim_ringsink [-v] SEED          one world; -v tells what happens in it
  *        sim_ringsink FIRST COUNT        a range; ends with the counts of what happened
  *        sim_ringsink --all FIRST COUNT  the same; fails if something never happened
+ *        sim_ringsink --stop FIRST COUNT the same; ends at the first seed that fails
  *
  * Exits 1 if a promise was broken; the seed stands in front of what it was.
  */
@@ -33,11 +34,11 @@ static bool tell_counts(void)
     return has_all;
 }
 
-static int run_range(uint64_t first, uint64_t count, bool must_have_all)
+static int run_range(uint64_t first, uint64_t count, bool must_have_all, bool must_stop)
 {
     uint64_t failed = 0;
     double began = seconds_now();
-    for (uint64_t i = 0; i < count; i++)
+    for (uint64_t i = 0; i < count && (failed == 0 || !must_stop); i++)
         if (!sim_life_run_world(first + i, false)) failed++;
     double took = seconds_now() - began;
     bool has_all = tell_counts();
@@ -52,12 +53,13 @@ int main(int count, char **arguments)
 {
     bool is_verbose = count > 1 && strcmp(arguments[1], "-v") == 0;
     bool is_all = count > 1 && strcmp(arguments[1], "--all") == 0;
-    int at = is_verbose || is_all ? 2 : 1;
+    bool must_stop = count > 1 && strcmp(arguments[1], "--stop") == 0;
+    int at = is_verbose || is_all || must_stop ? 2 : 1;
     if (count - at == 1)
         return sim_life_run_world(strtoull(arguments[at], NULL, 10), is_verbose) ? 0 : 1;
     if (count - at == 2)
         return run_range(strtoull(arguments[at], NULL, 10), strtoull(arguments[at + 1], NULL, 10),
-                         is_all);
-    (void)fprintf(stderr, "usage: sim_ringsink [-v] SEED | [--all] FIRST COUNT\n");
+                         is_all, must_stop);
+    (void)fprintf(stderr, "usage: sim_ringsink [-v] SEED | [--all|--stop] FIRST COUNT\n");
     return 2;
 }
