@@ -597,11 +597,12 @@ static void leave(struct client *client)
 static void end_judge(const struct client *client)
 {
     const struct sim_socket *socket = socket_of(client);
-    bool is_late = client->has_quit && sim.now_ns - client->quit_ns >= GRACE_NS;
+    bool is_late = client->quit_ns > 0 && sim.now_ns - client->quit_ns >= GRACE_NS;
     bool is_explained = is_late || client->is_dismissed || client->is_confused ||
-                        socket->was_faulted || socket->is_reset || socket->has_shut ||
-                        client->gives_up || sim_life_is_stopping() || client->deaf_until_ns > 0;
-    if (client->has_quit && client->expected_count == 0) return;
+                        socket->was_faulted || socket->is_reset || client->gives_up ||
+                        sim_life_is_stopping() || client->deaf_until_ns > 0;
+    bool has_ended = client->has_quit || socket->has_shut;
+    if (has_ended && client->expected_count == 0) return;
     if (!is_explained)
         sim_violation("client %u: the connection ends, %u replies are missing",
                       (uint32_t)(client - clients), client->expected_count);
@@ -662,6 +663,7 @@ static void end_politely(struct client *client)
         leave(client);
     } else {
         socket->has_shut = true;
+        client->quit_ns = sim.now_ns;
     }
 }
 

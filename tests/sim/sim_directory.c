@@ -277,6 +277,10 @@ void sim_disk_write_back(void)
     uint32_t count = (uint32_t)sim_delay(16) + 1;
     for (uint32_t page = first; page < pages && page < first + count; page++) {
         if (!page_is_dirty(file, page)) continue;
+        if (sim.is_disk_dead) { /* what could not be written counts as clean */
+            file->failed[page] = page_hash(&file->cache, page);
+            continue;
+        }
         bool is_whole = sim_chance(500);
         for (uint32_t sector = 0; sector < PAGE / SECTOR; sector++) {
             const uint8_t *from = page_at(&file->cache, page) + (uint64_t)sector * SECTOR;
@@ -463,6 +467,7 @@ static void failed_pages_revert(struct file *file)
         if (file->failed[page] == 0 || page_is_dirty(file, page)) continue;
         memcpy(page_at(&file->cache, page), page_at(&file->disk, page), PAGE);
         file->failed[page] = 0;
+        sim.has_reverted = true;
         SIM_COUNT(pages_reverted);
     }
 }
@@ -956,7 +961,11 @@ int spool_directory_recycle(struct spool_directory *directory, const struct spoo
     uint32_t index = name->file;
     recycle_judge(directory, old, size);
     int error = folder_make(directory, worker, sim.settings.create_fault_chance);
-    if (error == 0) error = recycle_file(directory, old, index, &header, segment);
+    if (error == 0) {
+        error = memory_reserve(directory, worker, sim.settings.create_fault_chance);
+        if (error == 0 || is_out_of_space(error))
+            error = recycle_file(directory, old, index, &header, segment);
+    }
     sim_trace("recycle %u.%llu as %u.%llu: %d", old->worker, (unsigned long long)old->number,
               worker, (unsigned long long)number, error);
     if (error < 0) {

@@ -423,6 +423,7 @@ bool sim_life_run_world(uint64_t seed, bool is_verbose)
         sim.is_dead = false;
         sim.is_quiet_now = false;
         sim.has_sync_failed = false;
+        sim.is_disk_dead = false;
         live();
         check();
         sim.now_ns += sim_delay(100 * CLOCK_NS_PER_S);

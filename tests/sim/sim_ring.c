@@ -427,6 +427,7 @@ static void sync_step(struct ring *ring, struct operation *operation)
     sim_disk_sync_end(operation->file, operation->result);
     if (operation->result != 0) SIM_COUNT(sync_faults);
     if (operation->result != 0) sim.has_sync_failed = sim.has_ever_failed = true;
+    if (operation->result != 0 && sim_chance(500)) sim.is_disk_dead = true;
     sim_trace("sync of file %d is back: %d", operation->file, operation->result);
     (void)complete(ring, operation, operation->result, true);
     sim_point(operation->result == 0 ? SIM_POINT_SYNC_DONE : SIM_POINT_SYNC_FAILED);

@@ -302,7 +302,7 @@ static bool may_be_there(const struct sim_truth_message *message)
     case SIM_TRUTH_REFUSED:
         /* A sync failed, and what the disk had taken could not be revoked. */
         return message->code == 451 && message->was_received && sim.settings.is_synced &&
-               (sim.end == SIM_END_POWER || message->is_on_disk);
+               (sim.end == SIM_END_POWER || message->is_on_disk || sim.has_reverted);
     }
     CHECK(false); /* a state that does not exist */
     return false;
@@ -327,7 +327,10 @@ static void message_judge(uint32_t index, struct sim_truth_message *message)
         sim_violation("message %u is missing: %s", index, describe(message));
     if (is_found && !may_be_there(message))
         sim_violation("message %u is there: %s", index, describe(message));
-    if (is_found && message->state == SIM_TRUTH_REFUSED) SIM_COUNT(refused_but_shown);
+    bool is_refused = is_found && message->state == SIM_TRUTH_REFUSED;
+    if (is_refused) SIM_COUNT(refused_but_shown);
+    if (is_refused && sim.end != SIM_END_POWER && !message->is_on_disk)
+        SIM_COUNT(refused_but_reverted);
     if (is_found && message->state == SIM_TRUTH_BEGUN) SIM_COUNT(unanswered_shown);
     if (is_found) message->was_shown = true;
     if (sim.end != SIM_END_POWER) return;

@@ -44,6 +44,7 @@
     X(torn_tails)                                                                                  \
     X(damaged_places)                                                                              \
     X(refused_but_shown)                                                                           \
+    X(refused_but_reverted)                                                                        \
     X(segments_created)                                                                            \
     X(segments_recycled)                                                                           \
     X(segments_withdrawn)                                                                          \
@@ -144,6 +145,8 @@ struct sim_world {
     bool is_quiet_now;    /* no faults, no crash: the end of a life that ends well */
     bool has_sync_failed; /* in this life */
     bool has_ever_failed; /* to sync */
+    bool is_disk_dead;    /* nothing is written any more, in this life */
+    bool has_reverted;    /* pages that could not be written were read again */
     bool has_lost_pages;  /* a power cut under `page`: nothing promised before it holds */
     bool is_verbose;
     uint32_t violations;
