@@ -107,10 +107,16 @@ static bool fail_if_full(struct transaction_store *store, struct transaction *tr
     return true;
 }
 
+bool transaction_has_faulted(const struct transaction_store *store)
+{
+    return fault_count() != store->faults_seen;
+}
+
 /* The message's first record, with the envelope. False: it waits for a segment. */
 static bool open_message(struct transaction_store *store, struct transaction *transaction)
 {
-    if (store->has_failed) fail_message(store, transaction);
+    /* Behind a fault nothing is committed any more: it would be refused, and could yet be there. */
+    if (store->has_failed || transaction_has_faulted(store)) fail_message(store, transaction);
     if (transaction->message.state != SPOOL_MESSAGE_NONE) return true;
     if (spool_message_begin(store->writer, &transaction->message, &transaction->envelope,
                             store->realtime_ns) == SPOOL_NEEDS_SEGMENT)
@@ -198,11 +204,6 @@ enum transaction_outcome transaction_go_on(struct transaction_store *store,
     }
     CHECK(false); /* a wait that does not exist */
     return TRANSACTION_TAKEN;
-}
-
-bool transaction_has_faulted(const struct transaction_store *store)
-{
-    return fault_count() != store->faults_seen;
 }
 
 void transaction_fail_if_begun(struct transaction_store *store, struct transaction *transaction,

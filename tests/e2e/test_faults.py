@@ -45,6 +45,26 @@ class Fault(unittest.TestCase):
                 time.sleep(0.02)
         return codes
 
+    def test_refused_behind_a_fault(self):
+        """A store faults at a segment's end; what the same batch puts into the next one is refused or there, not both."""
+        segment_size = 1 << 20
+        with harness.Server("--spool-size=64Mi", f"--segment-size={segment_size}", threads=1) as server:
+            client = server.connect().begin()
+            stored = self.deliver_chunks(client, b"x" * (segment_size - 40 * 1024))
+            self.assertEqual(stored, [b"250"])
+            os.truncate(os.path.join(server.spool, "w00", "0000000001.seg"), segment_size - 4096)
+            codes = self.deliver_chunks(client, b"y" * 38 * 1024, b"z" * 100, b"z" * 100, b"z" * 100)
+            self.assertIn(b"451", codes)
+            client.close()
+            self.assertEqual(server.stop(), 0, server.output())
+            listed = harness.run(harness.RINGSPOOL, "list", server.spool).stdout.splitlines()
+            self.assertEqual(len(listed), 1 + codes.count(b"250"), [codes, listed])
+
+    def deliver_chunks(self, client, *bodies):
+        """The codes of messages that are sent at once."""
+        client.send(b"".join(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT %d LAST\r\n%s" % (len(body), body) for body in bodies))
+        return [[client.reply() for _ in range(3)][-1][:3] for _ in bodies]
+
     def test_page(self):
         self.check()
 
