@@ -196,9 +196,9 @@ static uint64_t content_size(void)
 /* Octets of which any may follow any: line ends whole and halved, dots everywhere. */
 static uint64_t content_fill(uint64_t size)
 {
-    static const char *const knots[] = {"\r\n", "\r\n.",    ".",        "\r\n..",      "\n.\r",
-                                        "\r",   "\n.\n",    "\r\n\r\n", "x\r\n.y\r\n", "\r.\r\n",
-                                        "..",   "\r\n.\rz", "\n",       "zz\r\n",      "\r\n. "};
+    static const char *const knots[] = {
+        "\r\n",        "\r\n.",   ".",  "\r\n..",   "\n.\r",   "\r", "\n.\n",  "\r\n\r\n",
+        "x\r\n.y\r\n", "\r.\r\n", "..", "\r\n.\rz", "\r\n\rq", "\n", "zz\r\n", "\r\n. "};
     uint64_t at = 0;
     while (at < size) {
         uint64_t part = sim_delay(sim_chance(50) ? 60000 : 200);
@@ -233,6 +233,14 @@ static void say_end(struct client *client)
     expect(client, EXPECTED_END);
 }
 
+/* A dot in front is no content: that of a line that begins with one, or of any other but an empty.
+ */
+static bool takes_dot(uint64_t at, uint64_t size)
+{
+    if (content[at] == '.') return true;
+    return content[at] == '\r' && at + 1 < size && content[at + 1] != '\n' && sim_chance(500);
+}
+
 static bool is_line_start(uint64_t at)
 {
     return at == 0 || (at >= 2 && content[at - 2] == '\r' && content[at - 1] == '\n');
@@ -249,7 +257,7 @@ static void say_content(struct client *client)
     account_for(client, content, size);
     uint64_t from = 0;
     for (uint64_t at = 0; at < size; at++) {
-        if (content[at] != '.' || !is_line_start(at)) continue;
+        if (!is_line_start(at) || !takes_dot(at, size)) continue;
         say_octets(client, content + from, at - from);
         say_octets(client, ".", 1);
         from = at;

@@ -15,7 +15,7 @@ void sim_client_open_all(uint32_t count);
 void sim_client_close_all(void);
 
 /* Something for it has come, or it was accepted. */
-void sim_client_rouse(uint32_t client);
+void sim_client_rouse(uint32_t index);
 /* Everyone whose time it is acts. */
 void sim_client_step_all(void);
 /* When the next one will act of itself; UINT64_MAX: nobody. */

@@ -108,6 +108,7 @@ static uint32_t freed_count;
 static struct image spare[SPARE_MAX];
 static uint32_t spare_count;
 static uint64_t last_no_space_ns;
+static uint32_t sectors_to_spoil; /* by the power cut that happens */
 
 /* ---- images ---- */
 
@@ -432,6 +433,17 @@ static void changes_survive(struct disk *of)
     of->now = of->durable;
 }
 
+/* The one that was being written when the power went: neither what it was nor what it was to be. */
+static void sector_spoil(uint8_t *octets)
+{
+    for (uint32_t i = 0; i < SECTOR; i += 8) {
+        uint64_t number = random_next(&sim.random);
+        memcpy(octets + i, &number, sizeof number);
+    }
+    sectors_to_spoil--;
+    SIM_COUNT(sectors_spoiled);
+}
+
 /* Any part of what is in memory alone may have reached the disk. */
 static void pages_survive(uint32_t index)
 {
@@ -440,6 +452,7 @@ static void pages_survive(uint32_t index)
     const struct sync *sync = sync_find(index);
     uint32_t pages = (uint32_t)(file_used(file) / PAGE);
     uint32_t chance = (uint32_t)sim_below(4) * 333;
+    uint32_t spoil_chance = 1 + (uint32_t)sim_below(400);
     for (uint32_t page = 0; page < pages; page++) {
         if (!page_is_dirty(file, page)) continue;
         image_use(&to->disk, (uint64_t)(page + 1) * PAGE);
@@ -449,7 +462,12 @@ static void pages_survive(uint32_t index)
             uint64_t at = (uint64_t)page * PAGE + (uint64_t)sector * SECTOR;
             if (!(is_torn ? sim_chance(500) : is_written)) continue;
             bool is_old = sync != NULL && sync->is_taken[page] && sim_chance(500);
-            memcpy(to->disk.octets + at, (is_old ? sync->octets : file->cache.octets) + at, SECTOR);
+            const uint8_t *from = (is_old ? sync->octets : file->cache.octets) + at;
+            bool is_new = memcmp(to->disk.octets + at, from, SECTOR) != 0;
+            if (is_new && sectors_to_spoil > 0 && sim_chance(spoil_chance))
+                sector_spoil(to->disk.octets + at);
+            else
+                memcpy(to->disk.octets + at, from, SECTOR);
         }
     }
     image_free(&to->cache);
@@ -488,6 +506,7 @@ void sim_disk_crash(bool is_power_cut)
         to->segment = NULL;
     }
     if (!is_power_cut) return;
+    sectors_to_spoil = sim_chance(500) ? 1 : 0;
     changes_survive(&survivor);
     for (uint32_t i = 0; i < FILES_MAX; i++)
         if (disk.files[i].is_used) pages_survive(i);

@@ -110,15 +110,16 @@ static void draw_settings(void)
     settings->write_back_chance = sim_chance(500) ? (uint32_t)sim_below(100) : 0;
     settings->abort_chance = now_and_then(100);
     settings->failing_sync = sim_chance(150) ? 1 + (uint32_t)sim_delay(60) : 0;
+    if (settings->is_heavy && sim_chance(300)) settings->failing_sync = 1 + (uint32_t)sim_below(40);
     settings->sync_error = sim_chance(500) ? -EIO : -ENOSPC;
 }
 
 static void draw_end(void)
 {
     static const uint64_t points[SIM_POINT_COUNT] = {
-        [SIM_POINT_TIME] = 8000,     [SIM_POINT_RING] = 6000,    [SIM_POINT_DIRECTORY] = 80,
-        [SIM_POINT_STORE] = 12000,   [SIM_POINT_PROMISE] = 300,  [SIM_POINT_SYNC_BEGUN] = 200,
-        [SIM_POINT_SYNC_DONE] = 200, [SIM_POINT_SYNC_FAILED] = 1};
+        [SIM_POINT_TIME] = 8000,     [SIM_POINT_RING] = 6000,     [SIM_POINT_DIRECTORY] = 80,
+        [SIM_POINT_STORE] = 12000,   [SIM_POINT_PROMISE] = 300,   [SIM_POINT_SYNC_BEGUN] = 200,
+        [SIM_POINT_SYNC_DONE] = 200, [SIM_POINT_SYNC_FAILED] = 1, [SIM_POINT_MARK] = 3};
     sim.end = sim_chance(250) ? SIM_END_CLEAN : sim_chance(450) ? SIM_END_KILL : SIM_END_POWER;
     sim.crash_countdown = 0;
     sim.is_crash_near = false;

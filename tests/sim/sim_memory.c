@@ -2,6 +2,8 @@
 
 #include "sim_world.h"
 
+#include "spool/spool_format.h"
+
 #undef memcpy
 
 void *sim_memory_copy(void *to, const void *from, size_t size)
@@ -14,5 +16,7 @@ void *sim_memory_copy(void *to, const void *from, size_t size)
         sim_crash();
     }
     if (size > first) memcpy((char *)to + first, (const char *)from + first, size - first);
+    /* What a mark says must be so when it is there. */
+    if (size == sizeof(struct spool_format_mark)) sim_point(SIM_POINT_MARK);
     return to;
 }

@@ -12,4 +12,5 @@
 void *sim_memory_copy(void *to, const void *from, size_t size);
 
 #undef memcpy
+/* NOLINTNEXTLINE(readability-identifier-naming): it stands in for that very name */
 #define memcpy(to, from, size) sim_memory_copy((to), (from), (size))

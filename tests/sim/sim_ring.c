@@ -544,16 +544,16 @@ bool ring_next(struct ring *ring, struct ring_completion *completion)
     return true;
 }
 
-void ring_give_back(struct ring *ring, uint16_t id)
+void ring_give_back(struct ring *ring, uint16_t buffer)
 {
-    CHECK(id < ring->options.buffer_count);
-    struct buffer *buffer = &ring->buffers[id];
-    if (!buffer->is_out) {
-        sim_violation("buffer %u is given back, and is not out", id);
+    CHECK(buffer < ring->options.buffer_count);
+    struct buffer *given = &ring->buffers[buffer];
+    if (!given->is_out) {
+        sim_violation("buffer %u is given back, and is not out", buffer);
         return;
     }
-    memset(buffer->memory, SPOILED, buffer->size);
-    buffer->is_out = false;
+    memset(given->memory, SPOILED, given->size);
+    given->is_out = false;
     ring->buffers_out--;
 }
 

@@ -161,12 +161,12 @@ void listener_close(struct listener *listener)
     listener->count = 0;
 }
 
-void listener_refuse(int number, struct bytes text)
+void listener_refuse(int socket, struct bytes text)
 {
-    struct sim_socket *socket = sim_socket_of(number);
-    if (socket == NULL) return;
-    if (!socket->is_reset && !sim.is_dead) sim_pipe_put(&socket->to_client, text.data, text.size);
-    sim_socket_close(socket);
+    struct sim_socket *refused = sim_socket_of(socket);
+    if (refused == NULL) return;
+    if (!refused->is_reset && !sim.is_dead) sim_pipe_put(&refused->to_client, text.data, text.size);
+    sim_socket_close(refused);
     SIM_COUNT(turned_away);
 }
 

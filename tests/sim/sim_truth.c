@@ -283,7 +283,7 @@ static bool has_expired(uint32_t index, const struct sim_truth_message *message)
 static bool must_be_there(const struct sim_truth_message *message)
 {
     if (message->is_lost) return false;
-    if (message->is_on_disk) return true;
+    if (message->is_on_disk) return sim.settings.is_synced || sim.end != SIM_END_POWER;
     if (message->state == SIM_TRUTH_ACKNOWLEDGED)
         return sim.settings.is_synced || sim.end != SIM_END_POWER;
     /* Pages that could not be written may be read again as the disk has them. */

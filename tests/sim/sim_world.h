@@ -57,6 +57,7 @@
     X(sync_faults)                                                                                 \
     X(pages_written_back)                                                                          \
     X(pages_reverted)                                                                              \
+    X(sectors_spoiled)                                                                             \
     X(steps_lost)                                                                                  \
     X(receives_cut)                                                                                \
     X(receives_ended)                                                                              \
@@ -86,6 +87,7 @@ enum sim_point {
     SIM_POINT_RING,        /* a submit or an enter                           */
     SIM_POINT_DIRECTORY,   /* between two steps of spool_directory           */
     SIM_POINT_STORE,       /* within a store into a segment                  */
+    SIM_POINT_MARK,        /* behind the store of a segment's mark           */
     SIM_POINT_PROMISE,     /* behind the submit of replies that say "stored" */
     SIM_POINT_SYNC_BEGUN,  /* behind the submit of a sync                    */
     SIM_POINT_SYNC_DONE,   /* a sync has come back, and nobody has seen it   */
