@@ -17,6 +17,8 @@ LOADGEN = os.path.join(BUILD, "loadgen")
 RINGSPOOL = os.path.join(BUILD, "ringspool")
 # Built with ASan the programs are slower and larger: what is measured is then not asserted.
 IS_SANITIZED = os.environ.get("RINGSINK_SANITIZED") == "1"
+# How many times longer things may take: on an emulated machine (scripts/vm-test).
+SLOWNESS = float(os.environ.get("RINGSINK_SLOWNESS", "1"))
 
 
 def free_port():

@@ -258,7 +258,7 @@ class FailingDisk(OnDisk):
             server = self.serve(threads=1)
             load = subprocess.Popen(self.load(server, "-c", "20", "-d", "10s", "-l", "2k", "--timeout", "1s"),
                                     stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(random.Random(round_number).uniform(0.3, 0.8))
+            time.sleep(random.Random(round_number).uniform(0.3, 0.8) * harness.SLOWNESS)
             self.cut_power_between_syncs(server)
             server.kill()
             load.terminate()

@@ -9,7 +9,7 @@ from mounts import Mount, fill
 
 FILLER_MIB = 100
 QUOTA_MIB = 150
-FILL_WAIT_S = 60
+FILL_WAIT_S = 60 * harness.SLOWNESS
 FULL = "452: the spool is full"
 
 
@@ -46,7 +46,7 @@ class FullDisk(unittest.TestCase):
             self.load(home, server, ledgers)
             self.assertIn(b"452", self.probe(server), server.output())
             make_room()
-            self.assertLess(self.wait_for_service(server), 1.0)
+            self.assertLess(self.wait_for_service(server), 1.0 * harness.SLOWNESS)
             self.load(home, server, ledgers)
             self.assertEqual(server.stop(), 0, server.output())
             self.assertGreater(server.totals()[FULL], len(ledgers), server.output())
