@@ -21,12 +21,12 @@
 #include <xxhash.h>
 
 #define CLIENTS_MAX  64
-#define EXPECTED_MAX 512
+#define EXPECTED_MAX 2048
 #define LINE_MAX     1100
 #define RECIPIENTS   3
 #define CHUNKS_MAX   5
 /* What a client may have said without an answer, if it never waits. */
-#define AHEAD_MAX 300
+#define AHEAD_MAX 1200
 /* A server that says nothing for so long has forgotten us. */
 #define PATIENCE_NS (90 * CLOCK_NS_PER_S)
 /* A client that has said its last may take so long to read the replies. */
@@ -334,8 +334,12 @@ static void say_next(struct client *client)
     if (sim_fault(sim.settings.abort_chance)) {
         say_nonsense(client);
     } else if (sim_chance(20)) {
-        say(client, "NOOP\r\n");
-        expect(client, EXPECTED_NOTHING);
+        /* More replies than the server has room for, now and then. */
+        uint32_t count = client->manner == MANNER_STREAMS && sim_chance(500) ? 700 : 1;
+        for (uint32_t i = 0; i < count; i++) {
+            say(client, "NOOP\r\n");
+            expect(client, EXPECTED_NOTHING);
+        }
     } else if (client->transactions_left == 0) {
         client->phase = sim_chance(850) ? PHASE_QUIT : PHASE_OVER;
     } else {

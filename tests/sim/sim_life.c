@@ -130,6 +130,10 @@ static void draw_end(void)
     sim.crash_countdown = 1 + (sim.settings.is_heavy ? sim_below(most) : sim_delay(most));
     if (sim.crash_at == SIM_POINT_SYNC_FAILED) sim.crash_countdown = 1;
     sim.crash_after = (uint32_t)sim_delay(sim_chance(500) ? 4 : 200);
+    if (sim.crash_at == SIM_POINT_MARK) {
+        sim.crash_countdown = 1 + sim_below(10);
+        if (sim_chance(700)) sim.crash_after = 0;
+    }
 }
 
 /* ---- the crash ---- */
