@@ -137,7 +137,7 @@ class Disk(OnDisk):
         load = subprocess.Popen(self.load(server, "-c", "200", "-d", "10s", "-l", "2k", "--pipelining", "stream",
                                           "--timeout", "3s"),
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(1)
+        time.sleep(1 * harness.SLOWNESS)
         self.assertEqual(server.stop(), 0, server.output())
         load.terminate()
         load.wait(60)
@@ -301,7 +301,7 @@ class FailingDisk(OnDisk):
         server = self.serve()
         load = subprocess.Popen(self.load(server, "-c", "50", "-d", "10s", "-l", "2k", "--timeout", "3s"),
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(0.7)
+        time.sleep(0.7 * harness.SLOWNESS)
         self.cut_power_between_syncs(server)
         server.process.send_signal(signal.SIGCONT)
         self.assertEqual(server.process.wait(30), 74, server.output())
