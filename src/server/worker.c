@@ -311,9 +311,10 @@ static void defer(struct worker *worker, const struct ring_completion *completio
     worker->deferred_count++;
 }
 
+/* The stall may be over while what came in it still waits: nothing overtakes that. */
 static void receive_completed(struct worker *worker, struct ring_completion *completion)
 {
-    if (worker->shared.is_stalled) {
+    if (worker->shared.is_stalled || worker->deferred_count > 0) {
         defer(worker, completion);
     } else if (!receive(worker, completion)) {
         stall(worker);
