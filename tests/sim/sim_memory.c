@@ -17,6 +17,7 @@ void *sim_memory_copy(void *to, const void *from, size_t size)
     }
     if (size > first) memcpy((char *)to + first, (const char *)from + first, size - first);
     /* What a mark says must be so when it is there. */
-    if (size == sizeof(struct spool_format_mark)) sim_point(SIM_POINT_MARK);
+    bool is_mark = size == sizeof(struct spool_format_mark) && (uintptr_t)to % 64 == 0;
+    if (is_mark) sim_point(SIM_POINT_MARK);
     return to;
 }
