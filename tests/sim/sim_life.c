@@ -187,8 +187,11 @@ static void steward_watch(void)
 void sim_life_between(void)
 {
     if (!life.is_serving || life.is_stewarding || sim.is_dead) return;
-    if (sim.settings.is_steward_slow || !sim_chance(10)) return;
-    if (take_rousing(life.steward.wake)) steward_turn(true);
+    /* What a worker waits for may come at any moment of its loop. */
+    bool is_awaited = life.worker.shared.is_stalled;
+    if (sim.settings.is_steward_slow && !is_awaited) return;
+    if (!sim_chance(is_awaited ? 100 : 10)) return;
+    if (take_rousing(life.steward.wake) || is_awaited) steward_turn(true);
 }
 
 static void drain(bool is_at_once)

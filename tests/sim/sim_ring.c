@@ -174,6 +174,7 @@ static bool is_promise(struct bytes data)
 void ring_send(struct ring *ring, int socket, struct bytes data, struct ring_token token)
 {
     sim_point(SIM_POINT_RING);
+    sim_life_between();
     if (sim.is_dead || sim_socket_of(socket) == NULL) return;
     CHECK(data.size > 0);
     struct operation *operation = operation_new(ring, KIND_SEND, token, usual_delay());
@@ -221,6 +222,7 @@ void ring_close_socket(struct ring *ring, int socket, struct ring_token token)
 void ring_cancel(struct ring *ring, struct ring_token target, struct ring_token token)
 {
     sim_point(SIM_POINT_RING);
+    sim_life_between();
     if (sim.is_dead) return;
     operation_new(ring, KIND_CANCEL, token, usual_delay())->target = target;
 }
