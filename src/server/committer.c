@@ -47,12 +47,13 @@ static void fail(struct committer *committer, int error)
     log_error("a sync of the spool failed (%s): what was not on the disk is answered 451, and the "
               "server ends; look at the kernel's log, and don't trust this disk",
               strerror(error));
-    spool_sync_failed(&committer->sync);
+    /* The replies first: whatever the mapping does, no 250 leaves. */
     shared->store.has_failed = true;
     while ((link = queue_pop(&shared->undecided)) != NULL)
         revoked += connection_revoke(shared, QUEUE_OWNER(link, struct connection, undecided_link));
     counter_add(&shared->counters->failed, revoked);
     counter_add(&shared->counters->messages, -revoked); /* counted when they were committed */
+    spool_sync_failed(&committer->sync);
 }
 
 bool committer_completed(struct committer *committer, int32_t result, struct spool_segment **done)

@@ -101,14 +101,29 @@ struct spool_segment *spool_sync_completed(struct spool_sync *sync)
     return segment;
 }
 
+/*
+ * A file system that could not sync may not take a store either (SIGBUS). Such a store is survived
+ * in the writer's own segments, so each is one of them while it is written to.
+ */
+static void sealed_revoke(struct spool_sync *sync, struct spool_segment *segment)
+{
+    CHECK(sync->writer->sealed == NULL);
+    sync->writer->sealed = segment;
+    atomic_signal_fence(memory_order_seq_cst);
+    spool_segment_revoke(segment);
+    atomic_signal_fence(memory_order_seq_cst);
+    sync->writer->sealed = NULL;
+}
+
 void spool_sync_failed(struct spool_sync *sync)
 {
     CHECK(sync->out != NULL);
+    spool_sync_take_sealed(sync);
     sync->out = NULL;
     sync->is_round = false;
     sync->has_failed = true;
     for (struct queue_link *link = sync->sealed.head; link != NULL; link = link->next)
-        spool_segment_revoke(QUEUE_OWNER(link, struct spool_segment, link));
+        sealed_revoke(sync, QUEUE_OWNER(link, struct spool_segment, link));
     spool_writer_revoke(sync->writer);
 }
 

@@ -60,7 +60,7 @@ struct spool_segment *spool_sync_completed(struct spool_sync *sync);
 
 /*
  * It could not be synced: every message that is not durable is revoked in the mapping, so that
- * neither this run nor one after a kill -9 finds it.
+ * neither this run nor one after a kill -9 finds it. What the writer has sealed is taken over.
  */
 void spool_sync_failed(struct spool_sync *sync);
 
