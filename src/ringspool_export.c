@@ -46,7 +46,7 @@ static const struct {
     {"eml", EXPORT_EML},
 };
 
-/* What a segment looked like where its next record would be, when it was last walked. */
+/* What a segment looked like where its last walk ended; zeros, as where no record is, at first. */
 struct glimpse {
     uint8_t octets[SPOOL_RECORD_HEADER_SIZE];
     uint32_t offset; /* 0: it was not walked yet */
@@ -296,12 +296,11 @@ static void message_export(struct exporting *exporting, const struct spool_reade
 }
 
 /* Does the segment look other than when it was last walked? */
-static bool has_news(const struct spool_reader_segment *segment, const struct export_place *place,
-                     struct glimpse *last)
+static bool has_news(const struct spool_reader_segment *segment, struct glimpse *last)
 {
-    struct glimpse now = {.offset = place->offset, .sealed_end = segment->sealed_end};
+    struct glimpse now = {.offset = last->offset, .sealed_end = segment->sealed_end};
 
-    if (now.offset < SPOOL_SEGMENT_HEADER_SIZE) now.offset = SPOOL_SEGMENT_HEADER_SIZE;
+    if (last->offset == 0) return true;
     if ((uint64_t)now.offset + sizeof(now.octets) <= segment->capacity)
         memcpy(now.octets, segment->base + now.offset, sizeof(now.octets));
     bool is_other = memcmp(&now, last, sizeof(now)) != 0;
@@ -309,7 +308,9 @@ static bool has_news(const struct spool_reader_segment *segment, const struct ex
     return is_other;
 }
 
-static void segment_walk(struct exporting *exporting, const struct spool_reader_segment *segment)
+/* Where the walk ended. */
+static uint32_t segment_walk(struct exporting *exporting,
+                             const struct spool_reader_segment *segment)
 {
     struct export_place *place = exporting->place;
     struct spool_reader reader;
@@ -331,6 +332,7 @@ static void segment_walk(struct exporting *exporting, const struct spool_reader_
             exporting->damaged_count += spool_reader_segment_is_current(segment);
         export_place_advance(place, reader.offset, reader.index);
     }
+    return reader.offset;
 }
 
 static void segment_export(struct exporting *exporting, const struct spool_reader_segment *segment,
@@ -339,7 +341,10 @@ static void segment_export(struct exporting *exporting, const struct spool_reade
     exporting->place = export_progress_place(&exporting->progress, segment->worker, segment->number,
                                              segment->salt);
     if (exporting->place == NULL) die(EXIT_CODE_FAILED, "out of memory");
-    if (has_news(segment, exporting->place, glimpse)) segment_walk(exporting, segment);
+    if (has_news(segment, glimpse)) {
+        uint32_t end = segment_walk(exporting, segment);
+        if (end != glimpse->offset) *glimpse = (struct glimpse){.offset = end};
+    }
     if (clock_now_ns() - exporting->saved_ns >= SAVE_EVERY_NS)
         progress_require(exporting, progress_save(exporting));
 }

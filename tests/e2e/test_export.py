@@ -323,9 +323,18 @@ class Export(unittest.TestCase):
         self.addCleanup(process.kill)
         return process
 
-    def await_count(self, count):
+    @staticmethod
+    def settle(server):
+        """No file comes or goes any more; or all is mapped, and walked, anew for three seconds."""
+        folder, count = os.path.join(server.spool, "w00"), 0
+        while count != len(os.listdir(folder)):
+            count = len(os.listdir(folder))
+            time.sleep(0.5)
+        os.utime(folder, (1, 1))
+
+    def await_count(self, count, seconds=20):
         folder = os.path.join(self.mail, "b@sink.test")
-        end = time.monotonic() + 20
+        end = time.monotonic() + seconds * harness.SLOWNESS
         while time.monotonic() < end:
             names = os.listdir(folder) if os.path.isdir(folder) else []
             if len([name for name in names if name.isdigit()]) >= count:
@@ -369,6 +378,29 @@ class Export(unittest.TestCase):
         process.send_signal(signal.SIGTERM)
         self.assertIn("1 messages, 1 delivered, 0 there already", process.communicate(timeout=20)[0])
         self.assertEqual(self.subjects("maildir"), ["1", "2", "3"])
+
+    def test_follow_sees_messages_that_were_written_in_turn(self):
+        """A pass ends behind a valid record of one message; the rest of it comes behind another's."""
+        server = self.server(threads=1)
+        self.send(server)
+        self.settle(server)
+        process = self.follow(server, "mh")
+        self.await_count(1)
+        with server.connect() as first, server.connect() as second:
+            for client, wait in ((first, 0.2), (second, 1)):
+                client.begin()
+                client.ask(b"MAIL FROM:<a@client.test>\r\n")
+                client.ask(b"RCPT TO:<b@sink.test>\r\n")
+                self.assertTrue(client.ask(b"DATA\r\n").startswith(b"354"))
+                client.send(ON_THE_WIRE)
+                time.sleep(wait) # for its first record, and then for a pass that meets the first client's
+            for client in (second, first):
+                self.assertTrue(client.ask(b".\r\n").startswith(b"250"))
+        self.await_count(3, seconds=10 if harness.IS_SANITIZED else 1)
+        self.send(server)
+        self.await_count(4, seconds=10 if harness.IS_SANITIZED else 1)
+        process.send_signal(signal.SIGTERM)
+        self.assertIn("4 messages, 4 delivered", process.communicate(timeout=20)[0])
 
     def test_follow_waits_for_the_spool(self):
         """Both are started at once; and a signal ends what waits in vain."""
