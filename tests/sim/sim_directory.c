@@ -441,6 +441,7 @@ static void sector_spoil(uint8_t *octets)
         memcpy(octets + i, &number, sizeof number);
     }
     sectors_to_spoil--;
+    sim.has_spoiled = true;
     SIM_COUNT(sectors_spoiled);
 }
 
@@ -826,6 +827,8 @@ static int remember(const struct spool_directory *directory, uint32_t worker, ui
     if (number > memory.newest) memory.newest = number;
     if (freed_ns > memory.freed_ns) memory.freed_ns = freed_ns;
     int error = step(chance);
+    sim_trace("folder %u is to remember %llu, %llu: %d", worker, (unsigned long long)memory.newest,
+              (unsigned long long)memory.freed_ns, error);
     if (error < 0 || (!is_news && !directory->is_synced)) return error;
     memory_write(worker, memory);
     if (!directory->is_synced) return 0;
@@ -1034,7 +1037,9 @@ int spool_directory_trim(struct spool_directory *directory, const struct spool_f
     /* The bound is smaller than it was: what is too much goes as what is recycled does. */
     if (itself.opened_ns != 0) recycle_judge(directory, file, 1u << 20);
     SIM_COUNT(segments_trimmed);
-    return segment_remove(directory, file->worker, file->number, itself.opened_ns != 0);
+    /* A spool that is to be smaller lets go of what was used; a mark may have been spoiled. */
+    bool was_used = itself.opened_ns != 0 || itself.is_sealed;
+    return segment_remove(directory, file->worker, file->number, was_used);
 }
 
 int spool_directory_seal(const struct spool_directory *directory, const struct spool_file *of,

@@ -6,10 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* Asked before work that is for a line's sake only: a world must not differ for being told. */
 bool log_is_on(enum log_level level)
 {
     (void)level;
-    return sim.is_verbose;
+    return false;
 }
 
 #define TELL()                                                                                     \

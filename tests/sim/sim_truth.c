@@ -163,7 +163,8 @@ static uint32_t envelope_read(struct bytes envelope, uint32_t *recipients, bool 
     return order == *recipients ? index : SIM_TRUTH_NONE;
 }
 
-static void message_take(const struct spool_reader_message *shown,
+static void message_take(const struct spool_reader_segment *segment,
+                         const struct spool_reader_message *shown,
                          const struct spool_archive_content *content)
 {
     uint32_t recipients = 0;
@@ -196,6 +197,8 @@ static void message_take(const struct spool_reader_message *shown,
     message->offset = shown->id.offset;
     message->worker = shown->id.worker;
     message->committed_ns = shown->committed_ns;
+    /* Without a mark, and its first record gone, a segment counts as never used: under `page`. */
+    message->is_in_begun = segment->opened_ns != 0 || segment->sealed_end != 0;
 }
 
 /* Its beginning was recycled: it is told by its end alone that it was there. */
@@ -234,12 +237,17 @@ static void segment_check(struct spool_archive *archive, const struct spool_read
     }
     spool_reader_start(&reader, segment);
     while ((event = spool_reader_next(&reader, &message, &gap)) != SPOOL_READER_END) {
+        if (event != SPOOL_READER_MESSAGE)
+            sim_trace("segment %u.%llu is %s at %u..%u, %u records", segment->worker,
+                      (unsigned long long)segment->number,
+                      event == SPOOL_READER_TORN ? "torn" : "damaged", gap.offset, gap.end,
+                      gap.record_count);
         if (event == SPOOL_READER_DAMAGE) damage_judge(segment, "a gap");
         if (event == SPOOL_READER_TORN) SIM_COUNT(torn_tails);
         if (event != SPOOL_READER_MESSAGE) continue;
         switch (spool_archive_read(archive, &message, &content)) {
         case SPOOL_READER_WHOLE:
-            message_take(&message, &content);
+            message_take(segment, &message, &content);
             break;
         case SPOOL_READER_DAMAGED:
             damage_judge(segment, "a message");
@@ -249,8 +257,12 @@ static void segment_check(struct spool_archive *archive, const struct spool_read
             break;
         }
     }
+    sim_trace("segment %u.%llu: opened %llu, walked to %u, record %u; sealed at %u, record %u",
+              segment->worker, (unsigned long long)segment->number,
+              (unsigned long long)segment->opened_ns, reader.offset, reader.index,
+              segment->sealed_end, segment->sealed_count);
     if (sim.end == SIM_END_CLEAN && sim_disk_is_young(segment->worker, segment->number) &&
-        segment->opened_ns != 0 && segment->sealed_end == 0)
+        segment->opened_ns != 0 && segment->sealed_end == 0 && !sim.has_reverted)
         sim_violation("segment %u.%llu is not sealed", segment->worker,
                       (unsigned long long)segment->number);
 }
@@ -271,7 +283,8 @@ static bool has_expired(uint32_t index, const struct sim_truth_message *message)
         sim_violation("message %u was in a segment that was removed as if never used", index);
     uint64_t freed_ns = sim_disk_freed_ns();
     bool is_younger = message->committed_ns > freed_ns || message->sent_ns > freed_ns;
-    if (is_younger && !message->is_headless && !sim.has_lost_pages)
+    /* Without its marks nobody knows until when a segment was written. */
+    if (is_younger && !message->is_headless && !sim.has_lost_pages && !sim.has_spoiled)
         sim_violation(
             "message %u expired, though it is younger (%llu, sent %llu) than what the folder says "
             "(%llu)",
@@ -334,8 +347,9 @@ static void message_judge(uint32_t index, struct sim_truth_message *message)
     if (is_found && message->state == SIM_TRUTH_BEGUN) SIM_COUNT(unanswered_shown);
     if (is_found) message->was_shown = true;
     if (sim.end != SIM_END_POWER) return;
-    message->is_on_disk |= is_found;
-    message->is_lost |= !is_found;
+    bool stays = is_found && (message->is_in_begun || sim.settings.is_synced);
+    message->is_on_disk |= stays;
+    message->is_lost |= !stays;
 }
 
 void sim_truth_check(void)

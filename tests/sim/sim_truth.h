@@ -32,6 +32,7 @@ struct sim_truth_message {
     uint64_t committed_ns; /* as the spool said */
     bool is_extended;
     bool was_received; /* the server has got its end */
+    bool is_in_begun;  /* its LAST is in a segment that says it was begun */
     bool is_on_disk;   /* was shown behind a power cut: nothing takes it away any more */
     bool was_shown;
     bool is_lost; /* a power cut took it, rightly */

@@ -149,6 +149,7 @@ struct sim_world {
     bool has_ever_failed; /* to sync */
     bool is_disk_dead;    /* nothing is written any more, in this life */
     bool has_reverted;    /* pages that could not be written were read again */
+    bool has_spoiled;     /* a sector, in a power cut: marks may be gone */
     bool has_lost_pages;  /* a power cut under `page`: nothing promised before it holds */
     bool is_verbose;
     uint32_t violations;
