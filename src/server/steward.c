@@ -5,6 +5,7 @@
 #include "server/recovery.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,9 +96,15 @@ uint64_t steward_used_bytes(const struct steward *steward)
     return steward->used_bytes;
 }
 
+/* Files that leave make room for it. */
+static bool lacks_space(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
 static bool is_out_of_space(int error)
 {
-    return error == -ENOSPC || error == -EDQUOT || error == -ENOMEM || error == -EFBIG;
+    return lacks_space(error) || error == -ENOMEM || error == -EFBIG;
 }
 
 /* Tells what MAIL's SIZE is held against; not asked for where the oldest messages make room. */
@@ -124,20 +131,34 @@ static int create(struct steward *steward, struct spool_segment *segment, uint32
 /* Nothing to recycle now; there will be when messages were ended or a segment was returned. */
 #define LATER (-EAGAIN)
 
-/* -ENOENT: somebody trimmed it. After another error the file may still be there, to be tried again.
- */
+/* -ENOENT: somebody trimmed it. After another error it may have left, or be there to be tried
+ * again. */
 static int recycle_file(struct steward *steward, const struct spool_file *file,
-                        struct spool_segment *segment, uint32_t worker)
+                        struct spool_segment *segment, uint32_t worker, bool *has_left)
 {
     int result = spool_directory_recycle(&steward->directory, file, segment, worker,
                                          steward->desks[worker].next_number, steward->segment_size,
                                          clock_realtime_ns());
-    if (result < 0 && spool_directory_has(&steward->directory, file)) return result;
+    *has_left = result == 0 || !spool_directory_has(&steward->directory, file);
+    if (!*has_left) return result;
     steward->used_bytes -= file->size;
     steward->desks[worker].next_number++;
-    if (result < 0) return -ENOENT;
-    steward->used_bytes += steward->segment_size;
-    return 0;
+    if (result == 0) steward->used_bytes += steward->segment_size;
+    if (result < 0 && result != -ENOENT && !lacks_space(result))
+        log_error("w%02u/%010" PRIu64 ".seg has left, and no segment could be made out of it: %s",
+                  file->worker, file->number, strerror(-result));
+    return result;
+}
+
+/*
+ * Another file is to be tried behind one that has left: room lacked, or it had left before. After
+ * any other failure the next would go the same way, and so would all of the spool. Nor do more
+ * than one segment needs: who says "no space" may mean a dying disk.
+ */
+static bool may_take_next(const struct steward *steward, int result, uint64_t left_bytes)
+{
+    if (result == -ENOENT) return true;
+    return lacks_space(result) && left_bytes < steward->segment_size;
 }
 
 /*
@@ -164,35 +185,41 @@ static bool has_room(const struct steward *steward, uint64_t going)
     return steward->used_bytes - going + steward->segment_size <= steward->bound_bytes;
 }
 
-/* Too small to make room for a whole segment: -ENOENT, as it is gone; or -errno, and it is not. */
-static int trim_old(struct steward *steward, const struct spool_file *file)
+/* Too small to make room for a whole segment: -ENOENT, as it is gone; or -errno. */
+static int trim_old(struct steward *steward, const struct spool_file *file, bool *has_left)
 {
     int result = spool_directory_trim(&steward->directory, file);
-    if (result < 0 && result != -ENOENT) return result;
-    steward->used_bytes -= file->size;
-    return -ENOENT;
+    *has_left = result == 0 || !spool_directory_has(&steward->directory, file);
+    if (*has_left) steward->used_bytes -= file->size;
+    return result == 0 ? -ENOENT : result;
 }
 
 static int reuse_old(struct steward *steward, struct spool_file *file,
-                     struct spool_segment *segment, uint32_t worker)
+                     struct spool_segment *segment, uint32_t worker, bool *has_left)
 {
+    *has_left = true;
     if (file->is_empty) return -ENOENT;
     /* When its newest message came is to be known before it goes. */
     bool was_seen = steward->old_seen > steward->old_next;
     if (!was_seen && recovery_is_due(file)) recovery_seal(&steward->directory, file);
     if (!was_seen) steward->old_seen = steward->old_next + 1;
-    if (has_room(steward, file->size)) return recycle_file(steward, file, segment, worker);
-    return trim_old(steward, file);
+    if (has_room(steward, file->size))
+        return recycle_file(steward, file, segment, worker, has_left);
+    return trim_old(steward, file, has_left);
 }
 
 /* Files of earlier runs go first: they are the oldest. LATER when there are none left. */
 static int recycle_old(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
+    uint64_t left_bytes = 0;
     while (steward->old_next < steward->old_count) {
-        int result = reuse_old(steward, &steward->old[steward->old_next], segment, worker);
-        if (result < 0 && result != -ENOENT) return result;
+        struct spool_file *file = &steward->old[steward->old_next];
+        bool has_left = false;
+        int result = reuse_old(steward, file, segment, worker, &has_left);
+        if (!has_left) return result;
         steward->old_next++;
-        if (result == 0) return 0;
+        left_bytes += file->size;
+        if (!may_take_next(steward, result, left_bytes)) return result;
     }
     return LATER;
 }
@@ -229,7 +256,9 @@ static void ask_to_clear(struct steward *steward)
 
 static int recycle_sealed(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
+    uint64_t left_bytes = 0;
     while (!queue_is_empty(&steward->sealed)) {
+        bool has_left = false;
         if (!is_oldest_free(steward)) {
             ask_to_clear(steward);
             return LATER;
@@ -237,10 +266,11 @@ static int recycle_sealed(struct steward *steward, struct spool_segment *segment
         const struct spool_segment *oldest = oldest_sealed(steward);
         struct spool_file file = {
             .number = oldest->number, .worker = oldest->worker, .size = oldest->capacity};
-        int result = recycle_file(steward, &file, segment, worker);
-        if (result < 0 && result != -ENOENT) return result;
+        int result = recycle_file(steward, &file, segment, worker, &has_left);
+        if (!has_left) return result;
         forget_oldest_sealed(steward);
-        if (result == 0) return 0;
+        left_bytes += file.size;
+        if (!may_take_next(steward, result, left_bytes)) return result;
     }
     return LATER;
 }
@@ -274,7 +304,7 @@ static int obtain(struct steward *steward, struct spool_segment *segment, uint32
         if (recycled != LATER || !has_room(steward, 0)) return recycled;
     }
     int result = create(steward, segment, worker);
-    if (is_out_of_space(result) && !steward->is_refusing) {
+    if (lacks_space(result) && !steward->is_refusing) {
         int recycled = recycle_oldest(steward, segment, worker);
         return recycled == LATER ? result : recycled;
     }
@@ -292,11 +322,15 @@ static void set_full(struct steward *steward, bool is_full, int error)
 {
     if (atomic_load_explicit(&steward->is_full, memory_order_relaxed) == is_full) return;
     atomic_store_explicit(&steward->is_full, is_full, memory_order_release);
-    if (is_full)
+    if (is_full && is_out_of_space(error))
         log_warning(
             "no segment can be made in %s (%s): answering 452 until one can; free space with: "
             "ringspool trim %s --keep SIZE",
             steward->directory.path, strerror(-error), steward->directory.path);
+    else if (is_full)
+        log_error("no segment can be made in %s (%s): answering 452 until one can; look at the "
+                  "kernel's log: the disk may fail",
+                  steward->directory.path, strerror(-error));
     else
         log_info("the spool has space again");
     for (uint32_t worker = 0; worker < steward->worker_count; worker++)

@@ -466,6 +466,25 @@ static uint64_t successor_opened_ns(int folder, uint32_t worker, uint64_t number
     return earliest_ns;
 }
 
+/* It says that it was begun, or has records all the same: a power cut can take the sector with the
+ * marks. */
+static bool is_begun(int folder, const char *name, const struct spool_file *file)
+{
+    uint8_t page[SPOOL_SEGMENT_HEADER_SIZE];
+    struct spool_format_segment header;
+    struct spool_format_record record;
+
+    if (file->opened_ns != 0) return true;
+    int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) return false;
+    bool is_read =
+        pread(descriptor, page, sizeof(page), 0) == (ssize_t)sizeof(page) &&
+        pread(descriptor, &record, sizeof(record), sizeof(page)) == (ssize_t)sizeof(record);
+    close(descriptor);
+    return is_read && spool_format_get_segment(page, &header) && header.number == file->number &&
+           record.magic == spool_format_record_magic(header.salt);
+}
+
 /* Which messages leave with it? All that were committed until it was sealed, or the log went on
  * elsewhere. */
 static uint64_t segment_freed_ns(int folder, uint32_t worker, uint64_t number)
@@ -476,7 +495,7 @@ static uint64_t segment_freed_ns(int folder, uint32_t worker, uint64_t number)
     spool_folder_segment_name(name, number);
     file_header_read(folder, name, &file);
     if (file.is_sealed) return file.sealed_ns;
-    return file.opened_ns != 0 ? successor_opened_ns(folder, worker, number) : 0;
+    return is_begun(folder, name, &file) ? successor_opened_ns(folder, worker, number) : 0;
 }
 
 static bool is_out_of_space(int error)
@@ -652,9 +671,9 @@ bool spool_directory_has(const struct spool_directory *directory, const struct s
 {
     char name[SPOOL_SEGMENT_NAME_SIZE];
     int folder = worker_folder_open(directory, file->worker);
-    if (folder < 0) return false;
+    if (folder < 0) return errno != ENOENT;
     spool_folder_segment_name(name, file->number);
-    bool is_there = faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    bool is_there = faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
     close(folder);
     return is_there;
 }

@@ -79,14 +79,14 @@ MUST_USE int spool_directory_create(struct spool_directory *directory,
 
 /*
  * The same out of an old segment file, which is renamed: its messages are gone. -ENOENT if it is
- * gone (or is_empty); any other error comes after its messages are gone, and frees it.
+ * gone (or is_empty). After any other error spool_directory_has() says whether it has left.
  */
 MUST_USE int spool_directory_recycle(struct spool_directory *directory,
                                      const struct spool_file *old, struct spool_segment *segment,
                                      uint32_t worker, uint64_t number, uint64_t size,
                                      uint64_t now_ns);
 
-/* The file is still there under its name. */
+/* The file is still there under its name, or nobody can tell. */
 bool spool_directory_has(const struct spool_directory *directory, const struct spool_file *file);
 
 /* Unmaps and closes; the file stays. */

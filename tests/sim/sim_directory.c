@@ -791,14 +791,27 @@ static uint64_t successor_opened_ns(uint32_t worker, uint64_t number)
     return earliest_ns;
 }
 
+/* As is_begun() of the real one. */
+static bool is_begun(const struct file *file, const struct spool_file *says)
+{
+    struct spool_format_segment header;
+    struct spool_format_record record;
+    const uint8_t *octets = file->cache.octets;
+    if (says->opened_ns != 0) return true;
+    memcpy(&record, octets + SPOOL_SEGMENT_HEADER_SIZE, sizeof record);
+    return file->size > SPOOL_SEGMENT_HEADER_SIZE && spool_format_get_segment(octets, &header) &&
+           header.number == says->number && record.magic == spool_format_record_magic(header.salt);
+}
+
 /* Which messages leave with it, as segment_freed_ns() of the real one. */
 static uint64_t segment_freed_ns(uint32_t worker, uint64_t number)
 {
     struct spool_file file = {.worker = worker, .number = number};
     const struct name *name = name_find(&disk.now, worker, number);
-    if (name != NULL) header_read(&disk.files[name->file], &file);
+    if (name == NULL) return 0;
+    header_read(&disk.files[name->file], &file);
     if (file.is_sealed) return file.sealed_ns;
-    return file.opened_ns != 0 ? successor_opened_ns(worker, number) : 0;
+    return is_begun(&disk.files[name->file], &file) ? successor_opened_ns(worker, number) : 0;
 }
 
 /* The folder's memory exists: as spool_folder_reserve(). */

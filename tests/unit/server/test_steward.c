@@ -10,10 +10,12 @@
 #include "server/steward.h"
 #include "spool/spool_writer.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -263,6 +265,54 @@ static void refusing_keeps_all(void **state)
     steward_stop(&place->steward);
 }
 
+static void use_and_seal(struct place *place)
+{
+    struct spool_writer writer;
+    struct spool_message message;
+
+    use(&writer, steward_take(&place->steward, 0), &message, false);
+    spool_writer_seal(&writer, clock_realtime_ns());
+    steward_return(&place->steward, spool_writer_take_sealed(&writer));
+    spool_writer_close(&writer);
+    (void)steward_step(&place->steward, true);
+}
+
+/* What fails behind the renaming, and goes on failing, takes one file and no more. */
+static void failing_takes_one_file(void **state)
+{
+    struct place *place = *state;
+    struct rlimit usual;
+    uint64_t sealed = 0;
+
+    start(place);
+    for (uint64_t number = 1; number <= 4; number++)
+        use_and_seal(place);
+    steward_stop(&place->steward);
+    place->config.segment_size = 2 * SEGMENT;
+    place->config.spool_size = 7 * SEGMENT;
+    start(place);
+    assert_int_equal(files_count(&place->steward, &sealed), 5);
+    struct spool_segment *first = steward_take(&place->steward, 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &usual), 0);
+    (void)signal(SIGXFSZ, SIG_IGN);
+    /* A file can't grow to the new size: found when it has got its new name. */
+    const struct rlimit small = {.rlim_cur = SEGMENT + SEGMENT / 2, .rlim_max = usual.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (uint32_t step = 0; step < 10; step++) {
+        (void)steward_step(&place->steward, false);
+        assert_int_equal(files_count(&place->steward, &sealed), 4);
+        assert_int_equal(sealed, 3);
+        assert_int_equal(steward_used_bytes(&place->steward), 5 * SEGMENT);
+        assert_true(place->steward.is_full);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &usual), 0);
+    (void)steward_step(&place->steward, false);
+    assert_false(place->steward.is_full);
+    assert_int_equal(files_count(&place->steward, &sealed), 5);
+    steward_return_unused(&place->steward, first);
+    steward_stop(&place->steward);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -271,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refreshes_what_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(open_messages_bar_recycling, setup, teardown),
         cmocka_unit_test_setup_teardown(refusing_keeps_all, setup, teardown),
+        cmocka_unit_test_setup_teardown(failing_takes_one_file, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
