@@ -221,6 +221,12 @@ static void progress_require(const struct exporting *exporting, int error)
             exporting->progress_name, strerror(-error));
 }
 
+static void progress_save_if_due(struct exporting *exporting)
+{
+    if (clock_now_ns() - exporting->saved_ns >= SAVE_EVERY_NS)
+        progress_require(exporting, progress_save(exporting));
+}
+
 static void delivery_count(struct exporting *exporting, const struct export_letter *letter,
                            const char *mailbox, int error)
 {
@@ -237,10 +243,13 @@ static void delivery_count(struct exporting *exporting, const struct export_lett
     exporting->failed_count++;
     export_place_fail(exporting->place);
     (void)export_letter_put_id(id, letter);
-    if (is_final(error)) (void)progress_save(exporting); /* as far as the disk lets it */
-    if (is_final(error))
-        die(EXIT_CODE_FAILED, "can't deliver %s to %s/%s: %s; %" PRIu64 " were delivered before it",
-            id, exporting->path, mailbox, strerror(-error), exporting->delivered_count);
+    if (is_final(error)) {
+        bool is_noted = progress_save(exporting) == 0;
+        die(EXIT_CODE_FAILED,
+            "can't deliver %s to %s/%s: %s; %" PRIu64 " were delivered before it%s", id,
+            exporting->path, mailbox, strerror(-error), exporting->delivered_count,
+            is_noted ? "" : ", and it can't be noted which: the next export repeats some");
+    }
     log_error("can't deliver %s to %s/%s: %s", id, exporting->path, mailbox,
               error == -ELOOP || error == -EXDEV ? "a link is in the way" : strerror(-error));
 }
@@ -331,6 +340,7 @@ static uint32_t segment_walk(struct exporting *exporting,
         else
             exporting->damaged_count += spool_reader_segment_is_current(segment);
         export_place_advance(place, reader.offset, reader.index);
+        progress_save_if_due(exporting);
     }
     return reader.offset;
 }
@@ -345,8 +355,6 @@ static void segment_export(struct exporting *exporting, const struct spool_reade
         uint32_t end = segment_walk(exporting, segment);
         if (end != glimpse->offset) *glimpse = (struct glimpse){.offset = end};
     }
-    if (clock_now_ns() - exporting->saved_ns >= SAVE_EVERY_NS)
-        progress_require(exporting, progress_save(exporting));
 }
 
 static void archive_close(struct exporting *exporting)
@@ -450,6 +458,9 @@ static void target_open(struct exporting *exporting, const char *spool)
             "can't read %s/%s, which says what is there already: %s; without it everything is "
             "delivered again",
             exporting->path, exporting->progress_name, strerror(-error));
+    progress_require(exporting,
+                     export_progress_reserve(&exporting->progress, exporting->root,
+                                             exporting->progress_name, exporting->archive.count));
 }
 
 int ringspool_export(const struct ringspool *program)

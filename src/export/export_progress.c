@@ -11,9 +11,13 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#define FIRST_LINE    "ringspool export 1\n"
-#define FILE_SIZE_MAX (256ll << 20)
-#define LINE_MAX      96
+#define FIRST_WORDS    "ringspool export 2 "
+#define FIRST_LINE_MAX 64
+#define LINE_MAX       96
+#define SLOTS          2u
+#define SLOT_UNIT      4096u /* writing one slot can't hurt the other */
+#define SPARE_LINES    64u
+#define FILE_SIZE_MAX  (256ll << 20)
 
 void export_progress_name(char *out, const char *format, const char *spool)
 {
@@ -131,18 +135,53 @@ static int line_read(struct export_progress *progress, struct bytes line)
     return 0;
 }
 
-static int text_read(struct export_progress *progress, struct bytes text)
+static uint64_t lines_checksum(struct bytes lines, uint64_t sequence)
 {
-    if (!bytes_start_with(text, BYTES(FIRST_LINE))) return -EBADMSG;
-    (void)bytes_take(&text, sizeof(FIRST_LINE) - 1);
-    while (text.size > 0) {
-        struct bytes line = bytes_take(&text, bytes_find(text, '\n'));
-        if (text.size == 0) return -EBADMSG; /* every line has an end */
-        (void)bytes_take(&text, 1);
+    return XXH3_64bits_withSeed(lines.data, lines.size, sequence);
+}
+
+/* Takes the first line off a slot; its sequence, or 0: it was not written whole. */
+static uint64_t slot_take_sequence(struct bytes *slot)
+{
+    uint64_t sequence = 0;
+    uint64_t checksum = 0;
+
+    struct bytes line = bytes_take(slot, bytes_find(*slot, '\n'));
+    if (slot->size == 0 || !bytes_start_with(line, BYTES(FIRST_WORDS))) return 0;
+    (void)bytes_take(slot, 1);
+    (void)bytes_take(&line, sizeof(FIRST_WORDS) - 1);
+    bool is_whole = number_take(&line, &sequence, UINT64_MAX) &&
+                    number_take(&line, &checksum, UINT64_MAX) && line.size == 0 &&
+                    checksum == lines_checksum(*slot, sequence);
+    return is_whole ? sequence : 0;
+}
+
+static int lines_read(struct export_progress *progress, struct bytes lines)
+{
+    while (lines.size > 0 && lines.data[0] != '\n') { /* the rest of a slot is empty lines */
+        struct bytes line = bytes_take(&lines, bytes_find(lines, '\n'));
+        if (lines.size == 0) return -EBADMSG; /* every line has an end */
+        (void)bytes_take(&lines, 1);
         int error = line_read(progress, line);
         if (error < 0) return error;
     }
     return 0;
+}
+
+/* The slot that was written last and whole is what counts. */
+static int text_read(struct export_progress *progress, struct bytes text)
+{
+    struct bytes newest = {0};
+
+    progress->slot_size = text.size / SLOTS;
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        struct bytes slot = bytes_take(&text, progress->slot_size);
+        uint64_t sequence = slot_take_sequence(&slot);
+        if (sequence <= progress->sequence) continue;
+        progress->sequence = sequence;
+        newest = slot;
+    }
+    return progress->sequence == 0 ? -EBADMSG : lines_read(progress, newest);
 }
 
 /* The whole file, at `text`, which the caller frees. 0 or -errno. */
@@ -182,41 +221,114 @@ int export_progress_load(struct export_progress *progress, int root, const char 
     return error;
 }
 
-static struct bytes text_make(const struct export_progress *progress)
+static uint64_t slot_size_for(uint64_t line_count)
 {
-    uint64_t capacity = sizeof(FIRST_LINE) + progress->count * LINE_MAX;
-    char *text = malloc(capacity);
-    uint64_t size = sizeof(FIRST_LINE) - 1;
+    uint64_t size = FIRST_LINE_MAX + line_count * LINE_MAX;
+    return (size + SLOT_UNIT - 1) / SLOT_UNIT * SLOT_UNIT;
+}
 
-    if (text == NULL) return bytes_make(NULL, 0);
-    memcpy(text, FIRST_LINE, sizeof(FIRST_LINE));
+/* One line a place, from `text` on. */
+static void lines_put(char *text, const struct export_progress *progress)
+{
     for (uint64_t i = 0; i < progress->count; i++) {
         const struct export_place *place = &progress->places[i];
         if (place->saved_offset == 0) continue;
-        int written =
-            snprintf(text + size, capacity - size,
-                     "%" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu32 "\n", place->worker,
-                     place->number, place->salt, place->saved_offset, place->saved_index);
+        int written = snprintf(
+            text, LINE_MAX, "%" PRIu32 " %" PRIu64 " %" PRIu64 " %" PRIu32 " %" PRIu32 "\n",
+            place->worker, place->number, place->salt, place->saved_offset, place->saved_index);
         CHECK(written > 0 && written < LINE_MAX);
-        size += (uint64_t)written;
+        text += written;
+        *text = '\n';
     }
-    return bytes_make(text, size);
 }
 
-int export_progress_save(const struct export_progress *progress, int root, const char *name)
+/* The next slot at `text`, slot_size octets; its first line has the same size whatever it says. */
+static void slot_make(char *text, const struct export_progress *progress)
+{
+    char first[FIRST_LINE_MAX];
+    const int first_size = snprintf(first, sizeof(first), FIRST_WORDS "%020" PRIu64 " %020u\n",
+                                    progress->sequence, 0u);
+
+    CHECK(first_size > 0 && first_size < FIRST_LINE_MAX);
+    memset(text, '\n', progress->slot_size);
+    lines_put(text + first_size, progress);
+    struct bytes lines = bytes_make(text + first_size, progress->slot_size - (uint64_t)first_size);
+    (void)snprintf(first, sizeof(first), FIRST_WORDS "%020" PRIu64 " %020" PRIu64 "\n",
+                   progress->sequence, lines_checksum(lines, progress->sequence));
+    memcpy(text, first, (uint64_t)first_size);
+}
+
+static int slot_write(int file, const struct export_progress *progress, const char *slot)
+{
+    uint64_t start = progress->sequence % SLOTS * progress->slot_size;
+
+    if (lseek(file, (off_t)start, SEEK_SET) < 0) return -errno;
+    int error = export_directory_write(file, bytes_make(slot, progress->slot_size));
+    return error == 0 && fdatasync(file) < 0 ? -errno : error;
+}
+
+/* The file, to be written in place; -ENOENT: there is none, or none that has this one's slots. */
+static int file_open(const struct export_progress *progress, int root, const char *name)
+{
+    struct stat status;
+    int file = export_directory_open_file(root, name, O_WRONLY);
+
+    if (file < 0) return file;
+    int error = fstat(file, &status) < 0 ? -errno : 0;
+    if (error == 0 &&
+        (!S_ISREG(status.st_mode) || (uint64_t)status.st_size != progress->slot_size * SLOTS))
+        error = -ENOENT;
+    if (error == 0) return file;
+    (void)close(file);
+    return error;
+}
+
+/* A new file with room for both slots, which takes the name when it is whole. */
+static int file_make(const struct export_progress *progress, int root, const char *name, char *slot)
 {
     char fresh[EXPORT_PROGRESS_NAME_MAX + 4];
-    struct bytes text = text_make(progress);
+    struct bytes text = bytes_make(slot, progress->slot_size);
+    int error = 0;
 
-    if (text.data == NULL) return -ENOMEM;
     (void)snprintf(fresh, sizeof(fresh), "%s.tmp", name);
     (void)unlinkat(root, fresh, 0); /* an export that was killed left it */
     int file = export_directory_open_file(root, fresh, O_WRONLY | O_CREAT | O_EXCL);
-    int error = file < 0 ? file : export_directory_write(file, text);
-    free((void *)(uintptr_t)text.data);
+    if (file < 0) return file;
+    /* The slot in both places: of the same sequence, either may be taken. */
+    for (uint32_t i = 0; i < SLOTS && error == 0; i++)
+        error = export_directory_write(file, text);
     if (error == 0 && fdatasync(file) < 0) error = -errno;
-    if (file >= 0) (void)close(file);
+    (void)close(file);
     if (error == 0 && renameat(root, fresh, root, name) < 0) error = -errno;
     if (error < 0) (void)unlinkat(root, fresh, 0);
     return error;
+}
+
+int export_progress_save(struct export_progress *progress, int root, const char *name)
+{
+    bool has_room = progress->slot_size >= slot_size_for(progress->count);
+    int file = has_room ? file_open(progress, root, name) : -ENOENT;
+
+    if (file < 0 && file != -ENOENT) return file;
+    if (!has_room) progress->slot_size = slot_size_for(progress->count * 2 + SPARE_LINES);
+    progress->sequence++;
+    char *slot = malloc(progress->slot_size);
+    int error = slot == NULL ? -ENOMEM : 0;
+    if (error == 0) slot_make(slot, progress);
+    if (error == 0 && file >= 0) error = slot_write(file, progress, slot);
+    if (error == 0 && file < 0) error = file_make(progress, root, name, slot);
+    if (error < 0) progress->sequence--; /* the other slot is the whole one, also for the next save */
+    if (file >= 0) (void)close(file);
+    free(slot);
+    return error;
+}
+
+int export_progress_reserve(struct export_progress *progress, int root, const char *name,
+                            uint64_t segment_count)
+{
+    uint64_t slot_size = slot_size_for(segment_count + progress->count + SPARE_LINES);
+
+    if (progress->slot_size >= slot_size_for(segment_count)) return 0;
+    progress->slot_size = slot_size;
+    return export_progress_save(progress, root, name);
 }

@@ -2,14 +2,16 @@
  * export_progress -- how far each segment of a spool has been exported, kept in a file from one run
  * to the next.
  *
- * The file has a first line, then one for each segment: "WORKER NUMBER SALT OFFSET INDEX". The salt
- * is that of the segment's life: a spool that was made anew is never taken for the old one.
+ * The file is two slots, written in turn and in place: what was saved before stays whole, and a
+ * disk that is full meanwhile has room for it. A slot has a first line, "ringspool export 2
+ * SEQUENCE CHECKSUM", then one for each segment, "WORKER NUMBER SALT OFFSET INDEX", then empty
+ * lines. The salt is that of the segment's life: a spool that was made anew is never taken for the
+ * old one.
  *
  * Owns:       the places.
  * Errors:     -errno; -EBADMSG: the file is none of these.
  * Invariants: (1) Nothing behind a delivery that failed is saved as done.
- *             (2) A file that was saved is whole, and on the disk before it takes the old one's
- *             name.
+ *             (2) What was saved is on the disk, and whole, before anything is written over it.
  */
 #pragma once
 
@@ -37,6 +39,8 @@ struct export_progress {
     struct export_place *places; /* sorted by worker and number */
     uint64_t count;
     uint64_t capacity;
+    uint64_t sequence;  /* of the save that was last   */
+    uint64_t slot_size; /* of the file; 0: there is none */
 };
 
 /* ".ringspool-FORMAT-HASH" at `out` (EXPORT_PROGRESS_NAME_MAX); the hash is of the spool's path. */
@@ -60,7 +64,10 @@ void export_place_fail(struct export_place *place);
 /* Drops the places of segments that have not been asked for since the last call. */
 void export_progress_forget(struct export_progress *progress);
 
-/* What was delivered has to be on the disk before. 0 or -errno: then the old file is still there.
+/* What was delivered has to be on the disk before. 0 or -errno: what was saved before still counts.
  */
-MUST_USE int export_progress_save(const struct export_progress *progress, int root,
-                                  const char *name);
+MUST_USE int export_progress_save(struct export_progress *progress, int root, const char *name);
+
+/* Makes the file, or a larger one, with room for so many segments. 0 or -errno. */
+MUST_USE int export_progress_reserve(struct export_progress *progress, int root, const char *name,
+                                     uint64_t segment_count);

@@ -291,6 +291,29 @@ class Export(unittest.TestCase):
                 self.assertEqual(process.wait(20), 0)
         self.assertGreater(os.path.getsize(path), len(LETTER))
 
+    def lock(self, name):
+        """A mailbox that nothing is delivered to until the file is closed."""
+        file = open(os.path.join(self.mail, name), "w+b")
+        self.addCleanup(file.close)
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        return file
+
+    def test_killed_within_a_segment(self):
+        """What was delivered more than a second before is not delivered again."""
+        server = self.server(threads=1)
+        for number, name in enumerate((b"b", b"c", b"d", b"b")):
+            self.send(server, [name + b"@sink.test"], content=b"Subject: %d\r\n\r\n" % number)
+        os.makedirs(self.mail)
+        slow, endless = self.lock("c@sink.test"), self.lock("d@sink.test")
+        with subprocess.Popen([harness.RINGSPOOL, "export", server.spool, "--to", f"mbox:{self.mail}"]) as process:
+            time.sleep(1.5 * harness.SLOWNESS)
+            slow.close()
+            time.sleep(0.5 * harness.SLOWNESS)
+            process.kill()
+        endless.close()
+        self.assertIn("2 messages, 2 delivered", self.export(server, "mbox").stdout)
+        self.assertEqual(self.subjects("mbox"), ["0", "3"])
+
     def test_links_in_the_place_of_files_are_refused(self):
         server = self.server()
         self.send(server)
@@ -457,6 +480,23 @@ class Export(unittest.TestCase):
             self.assertIn(count, range(1, 20))
             self.assertEqual(result.stdout.count("Return-Path: "), count)
             self.assertEqual(result.stdout.count("x" * 70 + "\n"), 400 * count)
+
+    @unittest.skipUnless(harness.run("unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt").returncode == 0,
+                         "a file system can't be mounted here")
+    def test_full_disk_is_noted(self):
+        """There is room for the note; once there is for mail again, each message is there once."""
+        server = self.server(threads=1)
+        for number in range(100): # of less than a page each: nothing else has room either
+            self.send(server, content=b"Subject: %d\r\n\r\n" % number + (b"x" * 70 + b"\r\n") * 45)
+        os.mkdir(self.mail)
+        for to in ("mh", "mbox"):
+            result = harness.run(
+                "unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=256k none "$1" || exit 99; "$2" export "$3" '
+                '--to "$4:$1"; mount -o remount,size=4m "$1"; "$2" export "$3" --to "$4:$1" || exit 98; '
+                'cat "$1"/b@sink.test* "$1"/b@sink.test/*',
+                "sh", self.mail, harness.RINGSPOOL, server.spool, to)
+            self.assertRegex(result.stderr, r"No space left on device; \d+ were delivered before it\n")
+            self.assertEqual(sorted(map(int, re.findall(r"(?m)^Subject: (\d+)$", result.stdout))), list(range(100)))
 
     @unittest.skipUnless(shutil.which("mutt"), "mutt is not installed")
     def test_mutt_reads_them(self):

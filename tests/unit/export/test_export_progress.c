@@ -9,11 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #define NAME ".ringspool-mbox-1"
 
@@ -40,11 +42,22 @@ static int folder_close(void **state)
     return rmdir(folder->path); /* nothing else was left in it */
 }
 
-static void put(struct folder *folder, const char *text)
+static void put(struct folder *folder, const char *text, size_t size)
 {
     int file = openat(folder->descriptor, NAME, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    assert_int_equal(write(file, text, strlen(text)), strlen(text));
+    assert_int_equal(write(file, text, size), size);
     assert_int_equal(close(file), 0);
+}
+
+/* Both slots, with a checksum that holds. */
+static void put_lines(struct folder *folder, const char *lines)
+{
+    char text[256];
+    uint64_t checksum = XXH3_64bits_withSeed(lines, strlen(lines), 7);
+    int size =
+        snprintf(text, sizeof(text), "ringspool export 2 7 %" PRIu64 "\n%s", checksum, lines);
+    memcpy(text + size, text, (size_t)size);
+    put(folder, text, 2 * (size_t)size);
 }
 
 static struct export_place *place_of(struct export_progress *progress, uint32_t worker,
@@ -139,36 +152,97 @@ static void what_is_gone_is_forgotten(void **state)
     export_progress_close(&progress);
 }
 
+static void expect_none(struct folder *folder)
+{
+    struct export_progress progress;
+    assert_int_equal(export_progress_load(&progress, folder->descriptor, NAME), -EBADMSG);
+    assert_null(progress.places);
+}
+
 static void files_that_are_none(void **state)
 {
-    static const char *const texts[] = {
-        "",
-        "ringspool export 1",
-        "ringspool export 2\n",
-        "ringspool export 1\n\n",
-        "ringspool export 1\n0 1 2 3\n",
-        "ringspool export 1\n0 1 2 3 4 5\n",
-        "ringspool export 1\n0 1 2 3 4",
-        "ringspool export 1\n0 1 2 4294967296 4\n",
-        "ringspool export 1\n4294967296 1 2 3 4\n",
-        "ringspool export 1\n0 18446744073709551616 2 3 4\n",
-        "ringspool export 1\n0 -1 2 3 4\n",
-        "ringspool export 1\n0 1 2 3 4\nx\n",
+    static const char *const texts[] = {"", "\n\n\n\n", "ringspool export 1\n0 1 2 3 4\n",
+                                        "ringspool export 2\nringspool export 2\n",
+                                        "ringspool export 2 0 0\nringspool export 2 0 0\n"};
+    static const char *const lines[] = {
+        "0 1 2 3\n",
+        "0 1 2 3 4 5\n",
+        "0 1 2 3 4",
+        "0 1 2 4294967296 4\n",
+        "4294967296 1 2 3 4\n",
+        "0 18446744073709551616 2 3 4\n",
+        "0 -1 2 3 4\n",
+        "0 1 2 3 4\nx\n",
     };
     struct folder *folder = *state;
     struct export_progress progress;
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        put(folder, texts[i]);
-        assert_int_equal(export_progress_load(&progress, folder->descriptor, NAME), -EBADMSG);
-        assert_null(progress.places);
+        put(folder, texts[i], strlen(texts[i]));
+        expect_none(folder);
     }
-    put(folder, "ringspool export 1\n0 1 2 3 4\n");
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        put_lines(folder, lines[i]);
+        expect_none(folder);
+    }
+    put_lines(folder, "0 1 2 3 4\n\n\n");
     assert_int_equal(export_progress_load(&progress, folder->descriptor, NAME), 0);
     assert_int_equal(progress.count, 1);
     export_progress_close(&progress);
     assert_int_equal(unlinkat(folder->descriptor, NAME, 0), 0);
     assert_int_equal(symlinkat("/etc/passwd", folder->descriptor, NAME), 0);
     assert_int_equal(export_progress_load(&progress, folder->descriptor, NAME), -ELOOP);
+}
+
+static struct stat status_of(const struct folder *folder)
+{
+    struct stat status;
+    assert_int_equal(fstatat(folder->descriptor, NAME, &status, 0), 0);
+    return status;
+}
+
+/* Cut or torn while it is written, a save leaves what was saved before. */
+static void a_torn_save_is_none(void **state)
+{
+    struct folder *folder = *state;
+    for (uint32_t saves = 2; saves < 4; saves++) { /* the last one is in either slot */
+        struct export_progress progress = {0};
+        for (uint32_t i = 1; i <= saves; i++) {
+            export_place_advance(place_of(&progress, 0, 1, 10), 4096 + 64 * i, i);
+            assert_int_equal(export_progress_save(&progress, folder->descriptor, NAME), 0);
+        }
+        uint64_t start = progress.sequence % 2 * progress.slot_size;
+        int file = openat(folder->descriptor, NAME, O_WRONLY);
+        assert_int_equal(pwrite(file, "9", 1, (off_t)(start + progress.slot_size - 1)), 1);
+        assert_int_equal(close(file), 0);
+        export_progress_close(&progress);
+        assert_int_equal(export_progress_load(&progress, folder->descriptor, NAME), 0);
+        assert_place(&progress, 0, 1, 10, 4096 + 64 * (saves - 1), saves - 1);
+        export_place_advance(place_of(&progress, 0, 1, 10), 8192, 9);
+        save_and_load(&progress, folder);
+        assert_place(&progress, 0, 1, 10, 8192, 9);
+        export_progress_close(&progress);
+        assert_int_equal(unlinkat(folder->descriptor, NAME, 0), 0);
+    }
+}
+
+/* What was reserved is enough, no new file is made; one that was removed is. */
+static void saved_in_place(void **state)
+{
+    struct folder *folder = *state;
+    struct export_progress progress = {0};
+    assert_int_equal(export_progress_reserve(&progress, folder->descriptor, NAME, 300), 0);
+    struct stat before = status_of(folder);
+    for (uint32_t i = 1; i <= 300; i++)
+        export_place_advance(place_of(&progress, 0, i, UINT64_MAX), UINT32_MAX, UINT32_MAX);
+    for (uint32_t i = 0; i < 3; i++)
+        save_and_load(&progress, folder);
+    assert_int_equal(export_progress_reserve(&progress, folder->descriptor, NAME, 300), 0);
+    assert_int_equal(status_of(folder).st_ino, before.st_ino);
+    assert_int_equal(status_of(folder).st_size, before.st_size);
+    assert_int_equal(unlinkat(folder->descriptor, NAME, 0), 0);
+    save_and_load(&progress, folder);
+    assert_int_equal(progress.count, 300);
+    export_progress_close(&progress);
 }
 
 /* A spool has one name, whatever the format; another spool or format has another. */
@@ -194,6 +268,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(failure_is_not_passed, folder_open, folder_close),
         cmocka_unit_test_setup_teardown(what_is_gone_is_forgotten, folder_open, folder_close),
         cmocka_unit_test_setup_teardown(files_that_are_none, folder_open, folder_close),
+        cmocka_unit_test_setup_teardown(a_torn_save_is_none, folder_open, folder_close),
+        cmocka_unit_test_setup_teardown(saved_in_place, folder_open, folder_close),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
