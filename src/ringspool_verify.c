@@ -79,7 +79,7 @@ static void segment_verify(struct verification *sum, struct spool_archive *archi
             gap_put(name, &gap, "damaged");
         } else {
             sum->torn++;
-            gap_put(name, &gap, "torn: begun and never finished, so never acknowledged");
+            gap_put(name, &gap, "torn: not finished when the server or the machine died");
         }
     }
 }

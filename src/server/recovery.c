@@ -69,12 +69,13 @@ bool recovery_has_record(const struct spool_directory *directory, const struct s
     const uint8_t *base = NULL;
     uint64_t size = 0;
 
-    if (spool_directory_map(directory, file, &base, &size) < 0) return false;
+    int error = spool_directory_map(directory, file, &base, &size);
+    if (error < 0) return error != -ENOENT; /* who knows: it is not to be freed */
     fault_watch_reading(base, size);
     bool has_record =
         spool_reader_segment_open(&segment, bytes_make(base, size), file->worker, file->number) &&
         spool_reader_has_record(&segment);
-    if (fault_watch_reading(NULL, 0) > 0) has_record = true; /* who knows: it is not to be freed */
+    if (fault_watch_reading(NULL, 0) > 0) has_record = true; /* nor here */
     spool_directory_unmap(base, size);
     return has_record;
 }

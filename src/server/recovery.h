@@ -21,6 +21,6 @@ void recovery_seal(struct spool_directory *directory, struct spool_file *file);
 
 /*
  * Looks whether a file that says it was never begun holds a record all the same (its mark was
- * lost): then it is due.
+ * lost), or can't be looked at: then it is due.
  */
 bool recovery_has_record(const struct spool_directory *directory, const struct spool_file *file);

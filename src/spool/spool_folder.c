@@ -139,18 +139,43 @@ static int memory_fill(int folder, int file, bool is_synced)
     uint64_t missing = MEMORY_SIZE - (uint64_t)status.st_size;
     ssize_t written = pwrite(file, zeros, missing, status.st_size);
     if (written != (ssize_t)missing) return written < 0 ? -errno : -ENOSPC;
+    return is_synced && (fsync(file) < 0 || fsync(folder) < 0) ? -errno : 0;
+}
+
+/* What trim, run by root, writes to is the folder's own, whatever its owner has put there. */
+static int memory_check(int folder, int file)
+{
+    struct stat status;
+    struct stat folder_status;
+    if (fstat(file, &status) < 0 || fstat(folder, &folder_status) < 0) return -errno;
+    bool is_ours =
+        S_ISREG(status.st_mode) && status.st_nlink == 1 && status.st_uid == folder_status.st_uid;
+    return is_ours ? 0 : -EPERM;
+}
+
+/* Opened, or made and opened. Its descriptor or -errno. */
+static int memory_find(int folder)
+{
+    const int flags = O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    int file = openat(folder, MEMORY_NAME, flags);
+    if (file >= 0 || errno != ENOENT) return file < 0 ? -errno : file;
+    file = openat(folder, MEMORY_NAME, flags | O_CREAT | O_EXCL, 0600);
+    if (file < 0 && errno == EEXIST) /* made by another process this moment */
+        file = openat(folder, MEMORY_NAME, flags);
+    if (file < 0) return -errno;
     int error = file_give_to_owner(folder, file);
-    if (error == 0 && is_synced && (fsync(file) < 0 || fsync(folder) < 0)) error = -errno;
+    if (error == 0) return file;
+    close(file);
     return error;
 }
 
 /* Its descriptor or -errno. */
 static int memory_open(int folder, bool is_synced)
 {
-    int file =
-        openat(folder, MEMORY_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    if (file < 0) return -errno;
-    int error = memory_fill(folder, file, is_synced);
+    int file = memory_find(folder);
+    if (file < 0) return file;
+    int error = memory_check(folder, file);
+    if (error == 0) error = memory_fill(folder, file, is_synced);
     if (error == 0) return file;
     close(file);
     return error;
@@ -159,8 +184,11 @@ static int memory_open(int folder, bool is_synced)
 int spool_folder_reserve(int folder, bool is_synced)
 {
     int file = memory_open(folder, is_synced);
-    if (file >= 0) close(file);
-    return file < 0 ? file : 0;
+    if (file < 0) return file;
+    /* Whoever made it may not have synced it. */
+    int error = is_synced && (fsync(file) < 0 || fsync(folder) < 0) ? -errno : 0;
+    close(file);
+    return error;
 }
 
 static int memory_write(int file, uint32_t index, struct spool_folder_memory memory, bool is_synced)

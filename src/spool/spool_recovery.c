@@ -58,7 +58,7 @@ const char *spool_recovery_format(char *out, const struct spool_recovery *recove
     if (torn->end != 0)
         (void)snprintf(out + size, room - (uint64_t)size,
                        "; torn at offset %" PRIu32 " (%" PRIu32
-                       " octets): a message that was never acknowledged",
+                       " octets): not finished when the server or the machine died",
                        torn->offset, torn->end - torn->offset);
     return out;
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/recovery.h"
 #include "server/steward.h"
 #include "spool/spool_writer.h"
 
@@ -132,6 +133,26 @@ static void recovers(void **state)
     assert_int_equal(files_count(&place->steward, &sealed), 1);
     assert_int_equal(sealed, 1);
     assert_int_equal(steward_prepare(&place->steward, &place->config, &place->wake), 0);
+    steward_stop(&place->steward);
+}
+
+/* What can't be looked at may hold records: it is not to be removed as never used. */
+static void keeps_what_it_can_not_see(void **state)
+{
+    struct place *place = *state;
+    struct rlimit usual;
+    const struct spool_file file = {.number = 1, .size = SEGMENT};
+    const struct spool_file other = {.number = 9, .size = SEGMENT};
+
+    start(place);
+    assert_false(recovery_has_record(&place->steward.directory, &file));
+    assert_false(recovery_has_record(&place->steward.directory, &other));
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = usual.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    bool has_record = recovery_has_record(&place->steward.directory, &file);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    assert_true(has_record);
     steward_stop(&place->steward);
 }
 
@@ -317,6 +338,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(recovers, setup, teardown),
+        cmocka_unit_test_setup_teardown(keeps_what_it_can_not_see, setup, teardown),
         cmocka_unit_test_setup_teardown(withdraws_unused, setup, teardown),
         cmocka_unit_test_setup_teardown(refreshes_what_waits, setup, teardown),
         cmocka_unit_test_setup_teardown(open_messages_bar_recycling, setup, teardown),

@@ -514,6 +514,92 @@ static void torn_memory(void **state)
     spool_directory_close(&directory);
 }
 
+/* Run by root, trim must not write to what the spool's owner has put in the memory's place. */
+static void planted_memory(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segment;
+    char path[256];
+    char other[256];
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    struct spool_file file = {.number = 1, .size = SIZE};
+    (void)snprintf(path, sizeof(path), "%s/w00/freed", place->path);
+    (void)snprintf(other, sizeof(other), "%s/other", place->root);
+    assert_int_equal(unlink(path), 0);
+    int victim = open(other, O_CREAT | O_WRONLY, 0600);
+    assert_int_equal(link(other, path), 0);
+    assert_int_equal(spool_directory_trim(&directory, &file), -EPERM);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(spool_directory_trim(&directory, &file), -EPERM);
+    assert_int_equal(lseek(victim, 0, SEEK_END), 0);
+    close(victim);
+    assert_true(spool_directory_has(&directory, &file));
+    assert_int_equal(unlink(path), 0);
+    if (geteuid() == 0) { /* as trim run by root, in another's spool */
+        char folder[256];
+        (void)snprintf(folder, sizeof(folder), "%s/w00", place->path);
+        victim = open(path, O_CREAT | O_WRONLY, 0600);
+        close(victim);
+        assert_int_equal(chown(folder, 65534, 65534), 0);
+        assert_int_equal(spool_directory_trim(&directory, &file), -EPERM);
+        assert_int_equal(unlink(path), 0);
+    }
+    assert_int_equal(spool_directory_trim(&directory, &file), 0);
+    assert_false(spool_directory_has(&directory, &file));
+    spool_directory_release(&segment);
+    spool_directory_close(&directory);
+}
+
+/* "Gone" is said of what is not there, not of what can't be looked at. */
+static void gone_or_unknown(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segment;
+    struct rlimit usual;
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    const struct spool_file file = {.number = 1, .size = SIZE};
+    const struct spool_file other = {.number = 2, .size = SIZE};
+    const struct spool_file elsewhere = {.number = 1, .worker = 7, .size = SIZE};
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &usual), 0);
+    const struct rlimit none = {.rlim_cur = 0, .rlim_max = usual.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+    bool has = spool_directory_has(&directory, &file);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &usual), 0);
+    assert_true(has);
+    assert_true(spool_directory_has(&directory, &file));
+    assert_false(spool_directory_has(&directory, &other));
+    assert_false(spool_directory_has(&directory, &elsewhere));
+    spool_directory_release(&segment);
+    spool_directory_close(&directory);
+}
+
+/* A power cut took the sector with the marks: what leaves had messages all the same. */
+static void leaving_without_marks(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segment;
+    struct spool_id id;
+    const struct spool_file file = {.number = 1, .size = SIZE};
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    store_one(&segment, "x", &id);
+    memset(segment.base, 0, 512);
+    spool_directory_release(&segment);
+    assert_int_equal(spool_directory_trim(&directory, &file), 0);
+    assert_int_equal(memory_of(&directory).number, 1);
+    assert_true(memory_of(&directory).freed_ns > NOW);
+    spool_directory_close(&directory);
+}
+
 static void one_server_at_a_time(void **state)
 {
     const struct place *place = *state;
@@ -705,6 +791,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(trim_remembers, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(torn_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(planted_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(gone_or_unknown, setup, teardown),
+        cmocka_unit_test_setup_teardown(leaving_without_marks, setup, teardown),
         cmocka_unit_test_setup_teardown(no_block_left, setup, teardown),
         cmocka_unit_test_setup_teardown(one_server_at_a_time, setup, teardown),
         cmocka_unit_test_setup_teardown(planted_links, setup, teardown),
