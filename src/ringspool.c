@@ -73,7 +73,7 @@ static const struct options options = {
                 "Exit status: 0 all is well; 1 damaged, a delivery that failed, or for audit\n"
                 "anything lost, duplicated, corrupt, or refused yet present; 2 usage, an empty\n"
                 "ledger, or a run the spool never saw; 3 audit: recycling took the proof; 73 no\n"
-                "spool there, or unreadable.",
+                "spool there, or unreadable; 75 another export is at work in DIR.",
     .environment = NULL, /* nothing that frees messages may come from there */
     .rows = rows,
     .count = sizeof(rows) / sizeof(rows[0]),

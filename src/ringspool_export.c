@@ -27,6 +27,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -448,6 +449,10 @@ static void target_open(struct exporting *exporting, const char *spool)
     if (exporting->root < 0)
         die(EXIT_CODE_FAILED, "can't open the folder %s: %s", exporting->path,
             strerror(-exporting->root));
+    /* Two would deliver twice, and remove each other's unfinished files. Not every file system can.
+     */
+    if (flock(exporting->root, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+        die(EXIT_CODE_IN_USE, "another export is at work in %s", exporting->path);
     if (realpath(spool, resolved) == NULL)
         die(EXIT_CODE_NO_SPOOL, "%s: %s", spool, strerror(errno));
     export_progress_name(exporting->progress_name, formats[exporting->format].name, resolved);

@@ -9,5 +9,5 @@ enum exit_code {
     EXIT_CODE_NO_RING = 69,     /* io_uring refused                          */
     EXIT_CODE_NO_SPOOL = 73,    /* the spool can't be made or read           */
     EXIT_CODE_SYNC_FAILED = 74, /* a sync failed: durability is gone         */
-    EXIT_CODE_IN_USE = 75,      /* address or spool in use                   */
+    EXIT_CODE_IN_USE = 75,      /* address, spool or folder in use           */
 };

@@ -317,7 +317,8 @@ int export_progress_save(struct export_progress *progress, int root, const char 
     if (error == 0) slot_make(slot, progress);
     if (error == 0 && file >= 0) error = slot_write(file, progress, slot);
     if (error == 0 && file < 0) error = file_make(progress, root, name, slot);
-    if (error < 0) progress->sequence--; /* the other slot is the whole one, also for the next save */
+    if (error < 0)
+        progress->sequence--; /* the other slot is the whole one, also for the next save */
     if (file >= 0) (void)close(file);
     free(slot);
     return error;

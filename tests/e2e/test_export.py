@@ -314,6 +314,18 @@ class Export(unittest.TestCase):
         self.assertIn("2 messages, 2 delivered", self.export(server, "mbox").stdout)
         self.assertEqual(self.subjects("mbox"), ["0", "3"])
 
+    def test_one_export_at_a_time(self):
+        """A second one would deliver again what the first has not noted yet."""
+        server = self.server()
+        self.send(server)
+        process = self.follow(server, "mh")
+        self.await_count(1)
+        for to in ("mh", "mbox"):
+            self.assertIn(f"another export is at work in {self.mail}", self.export(server, to, status=75).stderr)
+        process.send_signal(signal.SIGTERM)
+        self.assertEqual(process.wait(20), 0)
+        self.assertIn("0 messages", self.export(server, "mh").stdout)
+
     def test_links_in_the_place_of_files_are_refused(self):
         server = self.server()
         self.send(server)
