@@ -300,6 +300,7 @@ static void file_sync_whole(uint32_t index, bool is_failing)
 {
     struct file *file = &disk.files[index];
     uint32_t pages = (uint32_t)(file_used(file) / PAGE);
+    sim.has_ever_failed |= is_failing;
     for (uint32_t page = 0; page < pages; page++) {
         if (!page_is_dirty(file, page)) continue;
         if (is_failing && sim_chance(500)) {
@@ -617,6 +618,13 @@ int spool_directory_open(struct spool_directory *directory, const char *path)
 {
     *directory = (struct spool_directory){.folder = -1, .lock = 1};
     (void)strncpy(directory->path, path, sizeof directory->path - 1);
+    return 0;
+}
+
+/* The spool's own name is there from the beginning. */
+int spool_directory_begin_syncing(struct spool_directory *directory)
+{
+    directory->is_synced = true;
     return 0;
 }
 

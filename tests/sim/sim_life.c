@@ -314,9 +314,8 @@ static void settle_config(void)
 static bool open_spool(void)
 {
     int wakes[SIM_LIVES_MAX + 2];
-    if (steward_open(&life.steward, "/spool") < 0) return false;
+    if (steward_open(&life.steward, "/spool", sim.settings.is_synced) < 0) return false;
     life.has_steward = true;
-    life.steward.directory.is_synced = sim.settings.is_synced;
     life.environment.steward = &life.steward;
     for (uint32_t i = 0; i <= sim.settings.worker; i++)
         wakes[i] = life.worker.wake;

@@ -283,8 +283,10 @@ static bool has_expired(uint32_t index, const struct sim_truth_message *message)
         sim_violation("message %u was in a segment that was removed as if never used", index);
     uint64_t freed_ns = sim_disk_freed_ns();
     bool is_younger = message->committed_ns > freed_ns || message->sent_ns > freed_ns;
-    /* Without its marks nobody knows until when a segment was written. */
-    if (is_younger && !message->is_headless && !sim.has_lost_pages && !sim.has_spoiled)
+    /* Without its marks nobody knows until when a segment was written. An audit asks for what was
+     * acknowledged. */
+    bool is_known = !message->is_headless && !sim.has_lost_pages && !sim.has_spoiled;
+    if (is_younger && is_known && message->state == SIM_TRUTH_ACKNOWLEDGED)
         sim_violation(
             "message %u expired, though it is younger (%llu, sent %llu) than what the folder says "
             "(%llu)",
