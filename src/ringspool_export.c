@@ -63,6 +63,8 @@ struct exporting {
     enum export_format format;
     struct spool_archive archive;
     struct glimpse *glimpses; /* of the archive's segments; NULL: it is not open */
+    bool is_new;              /* the archive, in this pass                       */
+    bool is_awaited;          /* there is no spool, and that was told            */
     struct export_progress progress;
     char progress_name[EXPORT_PROGRESS_NAME_MAX];
     struct export_place *place; /* of the segment that is being walked */
@@ -365,17 +367,31 @@ static void archive_close(struct exporting *exporting)
     exporting->glimpses = NULL;
 }
 
-/* The spool as it is now. True if it was mapped anew. */
+/* The server may be starting right now, and who removed its spool may start another. */
+static void spool_await(struct exporting *exporting)
+{
+    if (!exporting->is_awaited) log_info("waiting for a spool in %s", exporting->program->spool);
+    exporting->is_awaited = true;
+}
+
+/* The spool as it is now. False: there is none, and --follow waits for it. */
 static bool archive_update(struct exporting *exporting)
 {
     struct spool_archive *archive = &exporting->archive;
 
-    if (exporting->glimpses != NULL && !spool_archive_is_stale(archive)) {
+    exporting->is_new = exporting->glimpses == NULL || spool_archive_is_stale(archive);
+    if (!exporting->is_new) {
         spool_archive_refresh(archive);
-        return false;
+        return true;
     }
     archive_close(exporting);
-    ringspool_require(exporting->program, spool_archive_open(archive, exporting->program->spool));
+    int error = spool_archive_open(archive, exporting->program->spool);
+    if (error == -ENOENT && exporting->program->is_follow) {
+        spool_await(exporting);
+        return false;
+    }
+    ringspool_require(exporting->program, error);
+    exporting->is_awaited = false;
     exporting->glimpses = calloc(archive->count + 1, sizeof(*exporting->glimpses));
     if (exporting->glimpses == NULL) die(EXIT_CODE_FAILED, "out of memory");
     return true;
@@ -384,8 +400,7 @@ static bool archive_update(struct exporting *exporting)
 /* Delivers what has been committed since the pass before. */
 static void pass_run(struct exporting *exporting, bool is_first)
 {
-    bool is_new = archive_update(exporting);
-
+    if (!archive_update(exporting)) return;
     for (uint64_t i = 0; i < exporting->archive.count && is_stopped == 0; i++) {
         const struct spool_reader_segment *segment = &exporting->archive.segments[i];
         if (segment->base != NULL)
@@ -393,7 +408,8 @@ static void pass_run(struct exporting *exporting, bool is_first)
         else
             exporting->damaged_count += is_first;
     }
-    if ((is_new || is_first) && is_stopped == 0) export_progress_forget(&exporting->progress);
+    if ((exporting->is_new || is_first) && is_stopped == 0)
+        export_progress_forget(&exporting->progress);
     progress_require(exporting, progress_save(exporting));
 }
 
@@ -423,21 +439,6 @@ static int exporting_end(const struct exporting *exporting)
                   exporting->damaged_count, exporting->program->spool);
     return exporting->failed_count + exporting->damaged_count == 0 ? EXIT_CODE_OK
                                                                    : EXIT_CODE_FAILED;
-}
-
-/* The server may be starting right now: --follow waits until it has made its spool. */
-static void spool_await(const struct ringspool *program)
-{
-    struct spool_archive archive;
-    bool is_told = false;
-
-    for (; is_stopped == 0; pause_make()) {
-        int error = spool_archive_open(&archive, program->spool);
-        if (error == 0) spool_archive_close(&archive);
-        if (error != -ENOENT) return;
-        if (!is_told) log_info("waiting for a spool in %s", program->spool);
-        is_told = true;
-    }
 }
 
 /* Opens the folder, and reads how far an earlier run came. */
@@ -478,15 +479,16 @@ int ringspool_export(const struct ringspool *program)
     if (program->is_follow) {
         (void)sigaction(SIGINT, &stop, NULL);
         (void)sigaction(SIGTERM, &stop, NULL);
-        spool_await(program);
     }
-    if (is_stopped != 0) return EXIT_CODE_OK;
-    (void)archive_update(&exporting); /* no folder is made for a spool that is not there */
-    target_open(&exporting, exporting.archive.directory.path);
-    pass_run(&exporting, true);
-    if (program->is_follow) follow(&exporting);
+    while (is_stopped == 0 && !archive_update(&exporting))
+        pause_make();
+    if (is_stopped == 0) { /* no folder is made for a spool that is not there */
+        target_open(&exporting, exporting.archive.directory.path);
+        pass_run(&exporting, true);
+        if (program->is_follow) follow(&exporting);
+        (void)close(exporting.root);
+    }
     archive_close(&exporting);
     export_progress_close(&exporting.progress);
-    (void)close(exporting.root);
     return exporting_end(&exporting);
 }

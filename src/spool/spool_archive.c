@@ -80,9 +80,26 @@ static void stamps_take(struct spool_archive *archive)
     }
 }
 
+static void folder_take(struct spool_archive *archive)
+{
+    struct stat status;
+
+    if (fstat(archive->directory.folder, &status) < 0) return;
+    archive->device = status.st_dev;
+    archive->inode = status.st_ino;
+}
+
+/* The folder that is open still has its path: it was not moved or removed. */
+static bool folder_is_there(const struct spool_archive *archive)
+{
+    struct stat status;
+    return lstat(archive->directory.path, &status) == 0 && status.st_dev == archive->device &&
+           status.st_ino == archive->inode;
+}
+
 bool spool_archive_is_stale(const struct spool_archive *archive)
 {
-    if (archive->is_doubtful) return true;
+    if (archive->is_doubtful || !folder_is_there(archive)) return true;
     for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX; worker++) {
         struct spool_archive_stamp now = stamp_take(archive, worker);
         const struct spool_archive_stamp *then = &archive->stamps[worker];
@@ -105,6 +122,7 @@ int spool_archive_open(struct spool_archive *archive, const char *path)
     memset(archive, 0, sizeof(*archive));
     int error = spool_directory_open_to_read(&archive->directory, path);
     if (error < 0) return error;
+    folder_take(archive);
     stamps_take(archive);
     int64_t listed = spool_directory_list(&archive->directory, &archive->files);
     error = listed < 0 ? (int)listed : segments_add(archive, (uint64_t)listed);

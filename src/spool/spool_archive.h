@@ -28,6 +28,8 @@ struct spool_archive {
     uint64_t count;
     uint64_t pieces_capacity;
     struct spool_archive_stamp stamps[SPOOL_WORKERS_MAX]; /* of the workers' folders, at open */
+    uint64_t device;                                      /* of the spool's folder */
+    uint64_t inode;
     bool is_doubtful; /* one changed so lately that another change might not show */
 };
 
@@ -42,7 +44,7 @@ struct spool_archive_content {
 MUST_USE int spool_archive_open(struct spool_archive *archive, const char *path);
 void spool_archive_close(struct spool_archive *archive);
 
-/* Files may have come or gone since it was opened. */
+/* Files may have come or gone since it was opened, or another folder has its path. */
 bool spool_archive_is_stale(const struct spool_archive *archive);
 
 /* Reads the segments' headers again: who is sealed now, who is gone. */

@@ -454,6 +454,30 @@ class Export(unittest.TestCase):
             self.assertEqual((process.returncode, errors), (0, ""))
         self.assertIn("1 messages, 1 delivered", output)
 
+    def test_follow_another_spool_of_that_name(self):
+        """One that was moved away is not followed; for one that was removed, the next is waited for."""
+        spool = os.path.join(self.home, "spool")
+        server = self.server(spool=spool, threads=1)
+        self.send(server, content=b"Subject: 0\r\n\r\n")
+        self.settle(server)
+        process = self.follow(server, "mh")
+        self.await_count(1)
+        server.kill()
+        os.rename(spool, spool + ".old")
+        server = self.server(spool=spool)
+        self.send(server, content=b"Subject: 1\r\n\r\n")
+        self.await_count(2)
+        server.kill()
+        shutil.rmtree(spool)
+        self.assertIn(f"waiting for a spool in {spool}", process.stderr.readline())
+        self.send(self.server(spool=spool), content=b"Subject: 2\r\n\r\n")
+        self.await_count(3)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=20)
+        self.assertRegex(errors, rf"^(.*waiting for a spool in {spool}\n)?$") # before the first server was there
+        self.assertIn("3 messages, 3 delivered", output)
+        self.assertEqual((process.returncode, self.subjects("mh")), (0, ["0", "1", "2"]))
+
     def test_follow_costs_little_while_nothing_comes(self):
         """Segments that stay mapped are not faulted in again, pass by pass."""
         server = self.server(options=("--segment-size=1Mi", "--spool-size=256Mi"), threads=1)

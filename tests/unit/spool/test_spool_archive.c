@@ -236,6 +236,7 @@ static void kept_open(void **state)
 {
     struct scene *scene = *state;
     struct spool_archive archive;
+    char moved[SPOOL_PATH_MAX + 8];
 
     (void)store(scene, BYTES("one"));
     assert_int_equal(spool_archive_open(&archive, scene->directory.path), 0);
@@ -251,6 +252,14 @@ static void kept_open(void **state)
     assert_false(spool_archive_is_stale(&archive));
     serve(scene);
     assert_true(spool_archive_is_stale(&archive));
+    spool_archive_close(&archive);
+    settle(scene);
+    assert_int_equal(spool_archive_open(&archive, scene->directory.path), 0);
+    assert_false(spool_archive_is_stale(&archive));
+    (void)snprintf(moved, sizeof(moved), "%s.moved", scene->directory.path);
+    assert_int_equal(rename(scene->directory.path, moved), 0);
+    assert_true(spool_archive_is_stale(&archive)); /* whatever comes to be there */
+    assert_int_equal(rename(moved, scene->directory.path), 0);
     spool_archive_close(&archive);
 }
 
