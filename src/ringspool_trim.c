@@ -119,12 +119,17 @@ static void candidate_free(struct spool_directory *directory, const struct candi
     char name[RINGSPOOL_SEGMENT_TEXT_MAX];
     int error = spool_directory_trim(directory, &candidate->file);
 
-    if (error < 0 && error != -ENOENT) { /* -ENOENT: the server was faster */
-        (void)ringspool_segment_text(name, candidate->file.worker, candidate->file.number);
+    bool has_left = error == 0 || !spool_directory_has(directory, &candidate->file);
+    (void)ringspool_segment_text(name, candidate->file.worker, candidate->file.number);
+    if (!has_left)
         die(EXIT_CODE_FAILED, "can't free %s/%s: %s; run as the user that owns the spool",
             directory->path, name, strerror(-error));
-    }
-    trimming->freed_count += error == 0;
+    if (error < 0 && error != -ENOENT)
+        log_warning(
+            "%s/%s is freed, but that could not be noted (%s): ringspool audit may call its "
+            "messages lost, not expired",
+            directory->path, name, strerror(-error));
+    trimming->freed_count += error != -ENOENT; /* -ENOENT: the server was faster */
     trimming->freed_bytes += candidate->file.size;
 }
 

@@ -106,19 +106,18 @@ static void open_spool(struct server *server)
         config_settle_sizes(config, UINT64_MAX / 2, 0);
         return;
     }
-    int result = steward_open(&server->steward, config->spool);
+    bool is_synced = config->durability == CONFIG_DISK;
+    int result = steward_open(&server->steward, config->spool, is_synced);
     /* A killed server's lock outlives it by moments, as its sockets do. */
     for (int tries = 0; tries < LOCKED_TRIES && result == -EWOULDBLOCK; tries++) {
         usleep(LOCKED_PAUSE_US);
-        result = steward_open(&server->steward, config->spool);
+        result = steward_open(&server->steward, config->spool, is_synced);
     }
     if (result < 0) {
         listener_remove_unix(&server->unix_listeners, config);
         die_of_spool(config->spool, result);
     }
-    server->steward.directory.is_synced = config->durability == CONFIG_DISK;
-    if (config->durability == CONFIG_DISK &&
-        spool_directory_is_volatile(&server->steward.directory)) {
+    if (is_synced && spool_directory_is_volatile(&server->steward.directory)) {
         listener_remove_unix(&server->unix_listeners, config);
         die(EXIT_CODE_NO_SPOOL,
             "the spool %s is in memory (tmpfs), which keeps nothing over a power loss: name a "
@@ -200,11 +199,23 @@ static void start_steward(struct server *server)
     die_of_spool(server->config->spool, result);
 }
 
+/* Those that run use what the steward owns. */
+static void end_workers(struct server *server, uint32_t count)
+{
+    atomic_store(&server->environment.must_stop_now, true);
+    atomic_store(&server->environment.is_draining, true);
+    for (uint32_t i = 0; i < count; i++)
+        worker_rouse(&server->workers[i]);
+    for (uint32_t i = 0; i < count; i++)
+        worker_join(&server->workers[i]);
+}
+
 static void start_workers(struct server *server)
 {
     for (uint32_t i = 0; i < server->worker_count; i++) {
         int result = worker_start(&server->workers[i]);
         if (result == 0) continue;
+        end_workers(server, i);
         withdraw(server);
         die(EXIT_CODE_FAILED, "worker %u: %s can't be set up: %s", i, server->workers[i].failed,
             strerror(-result));

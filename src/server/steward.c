@@ -20,6 +20,8 @@
 #define STALE_NS (20 * CLOCK_NS_PER_S)
 /* But not for a worker that took longer than this over its last one. */
 #define PACE_SLOWEST_NS (60 * CLOCK_NS_PER_S)
+/* So much may leave to make room for one segment: file systems free what was removed later. */
+#define LEAVING_SEGMENTS_MAX 8
 /* Segments that may exist beside those within the bound: one being recycled for each worker. */
 #define SEGMENTS_SPARE (CONFIG_THREADS_MAX * 4)
 
@@ -73,14 +75,15 @@ static int take_stock(struct steward *steward)
     return 0;
 }
 
-int steward_open(struct steward *steward, const char *path)
+int steward_open(struct steward *steward, const char *path, bool is_synced)
 {
     memset(steward, 0, sizeof *steward);
     for (uint32_t worker = 0; worker < CONFIG_THREADS_MAX; worker++)
         steward->desks[worker].next_number = 1;
     int result = spool_directory_open(&steward->directory, path);
     if (result < 0) return result;
-    result = take_stock(steward);
+    if (is_synced) result = spool_directory_begin_syncing(&steward->directory);
+    if (result == 0) result = take_stock(steward);
     if (result < 0) goto close_directory;
     steward->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (steward->wake >= 0) return 0;
@@ -152,13 +155,13 @@ static int recycle_file(struct steward *steward, const struct spool_file *file,
 
 /*
  * Another file is to be tried behind one that has left: room lacked, or it had left before. After
- * any other failure the next would go the same way, and so would all of the spool. Nor do more
- * than one segment needs: who says "no space" may mean a dying disk.
+ * any other failure the next would go the same way, and so would all of the spool. Nor do many: who
+ * says "no space" may mean a dying disk.
  */
 static bool may_take_next(const struct steward *steward, int result, uint64_t left_bytes)
 {
     if (result == -ENOENT) return true;
-    return lacks_space(result) && left_bytes < steward->segment_size;
+    return lacks_space(result) && left_bytes < LEAVING_SEGMENTS_MAX * steward->segment_size;
 }
 
 /*

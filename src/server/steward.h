@@ -67,8 +67,11 @@ struct steward {
     _Atomic bool must_stop;
 };
 
-/* Opens and locks the spool. 0 or -errno, as spool_directory_open(). */
-MUST_USE int steward_open(struct steward *steward, const char *path);
+/*
+ * Opens and locks the spool; `is_synced`: what leaves it, and each segment that is handed out, is
+ * on the disk. 0 or -errno, as spool_directory_open().
+ */
+MUST_USE int steward_open(struct steward *steward, const char *path, bool is_synced);
 
 /* Bytes that segment files use now. */
 uint64_t steward_used_bytes(const struct steward *steward);

@@ -144,6 +144,18 @@ int spool_directory_open(struct spool_directory *directory, const char *path)
     return error;
 }
 
+/* Whether this run made it or one that synced nothing: its parent's entry is synced in any case. */
+int spool_directory_begin_syncing(struct spool_directory *directory)
+{
+    directory->is_synced = true;
+    int parent = openat(directory->folder, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0 && errno == EACCES) return result_of(syncfs(directory->folder));
+    if (parent < 0) return -errno;
+    int error = result_of(fsync(parent));
+    close(parent);
+    return error;
+}
+
 /* It has a server's lock file, or at least one worker's folder. */
 static bool is_spool(int folder)
 {
@@ -514,8 +526,13 @@ static int segment_remove(const struct spool_directory *directory, int folder, u
     int error = spool_folder_remember(folder, number, freed_ns, directory->is_synced);
     if (error < 0 && !is_out_of_space(error)) return error;
     if (unlinkat(folder, name, 0) < 0) return -errno;
-    /* A full file system that writes nothing in place: it has room behind the removal only. */
-    return error < 0 ? spool_folder_remember(folder, number, freed_ns, directory->is_synced) : 0;
+    if (error == 0) return 0;
+    /* A full file system that writes nothing in place: it has room behind the removal only, and
+     * that may have to be on the disk before. */
+    error = spool_folder_remember(folder, number, freed_ns, directory->is_synced);
+    if (!is_out_of_space(error)) return error;
+    (void)syncfs(folder);
+    return spool_folder_remember(folder, number, freed_ns, directory->is_synced);
 }
 
 /* Opens an old segment file that is ours, to be written to. */

@@ -40,7 +40,7 @@ struct spool_directory {
     char path[SPOOL_PATH_MAX]; /* as used, which may be a subdirectory of what was asked for */
     int folder;                /* descriptor */
     int lock;                  /* descriptor, or -1 if opened for reading */
-    bool is_synced; /* set it after open: a segment is on the disk before it is handed out */
+    bool is_synced; /* a segment is on the disk before it is handed out, `freed` before one goes */
 };
 
 /*
@@ -49,6 +49,9 @@ struct spool_directory {
  * -EWOULDBLOCK (another server has it), -EPERM (not ours), or -errno.
  */
 MUST_USE int spool_directory_open(struct spool_directory *directory, const char *path);
+
+/* Sets is_synced; the spool's own name is on the disk then. 0 or -errno. */
+MUST_USE int spool_directory_begin_syncing(struct spool_directory *directory);
 
 /* Opens for reading (ringspool): no lock. 0 or -errno; -ENOENT also where there is no spool in it.
  */
@@ -110,7 +113,10 @@ MUST_USE int spool_directory_seal(const struct spool_directory *directory,
  */
 void spool_directory_populate(const struct spool_segment *segment);
 
-/* Frees a segment file, but keeps the newest number of its folder on record. 0 or -errno. */
+/*
+ * Frees a segment file, but keeps the newest number of its folder on record. 0 or -errno; -ENOSPC
+ * or -EDQUOT where spool_directory_has() says that it has left: there was no room for the record.
+ */
 MUST_USE int spool_directory_trim(struct spool_directory *directory, const struct spool_file *file);
 
 /*

@@ -26,6 +26,7 @@ struct place {
     char root[64];
     char path[96];
     int wake;
+    bool is_synced;
     struct config config;
     struct steward steward;
 };
@@ -64,7 +65,7 @@ static int teardown(void **state)
 
 static void start(struct place *place)
 {
-    assert_int_equal(steward_open(&place->steward, place->path), 0);
+    assert_int_equal(steward_open(&place->steward, place->path, place->is_synced), 0);
     assert_int_equal(steward_prepare(&place->steward, &place->config, &place->wake), 0);
 }
 
@@ -129,7 +130,7 @@ static void recovers(void **state)
     assert_int_equal(sealed, 1);
     assert_true(steward_step(&place->steward, true) > 0);
     steward_stop(&place->steward);
-    assert_int_equal(steward_open(&place->steward, place->path), 0);
+    assert_int_equal(steward_open(&place->steward, place->path, place->is_synced), 0);
     assert_int_equal(files_count(&place->steward, &sealed), 1);
     assert_int_equal(sealed, 1);
     assert_int_equal(steward_prepare(&place->steward, &place->config, &place->wake), 0);
