@@ -33,6 +33,7 @@
 
 #define FOLLOW_EVERY_NS (200 * CLOCK_NS_PER_MS)
 #define SAVE_EVERY_NS   CLOCK_NS_PER_S
+#define FAULT_RETRY_NS  (10 * CLOCK_NS_PER_S)
 #define HOST_MAX        256
 
 enum export_format { EXPORT_MAILDIR, EXPORT_MH, EXPORT_MBOX, EXPORT_EML };
@@ -63,6 +64,8 @@ struct exporting {
     enum export_format format;
     struct spool_archive archive;
     struct glimpse *glimpses; /* of the archive's segments; NULL: it is not open */
+    uint64_t mapped_ns;       /* when the archive was                            */
+    uint32_t mapped_faults;   /* how many there were before                      */
     bool is_new;              /* the archive, in this pass                       */
     bool is_awaited;          /* there is no spool, and that was told            */
     struct export_progress progress;
@@ -294,6 +297,20 @@ static void mail_deliver(struct exporting *exporting, struct mail *mail)
     free(boxes);
 }
 
+/* The mapping has pages that could not be read, and are zeros since. */
+static bool has_faults(const struct exporting *exporting)
+{
+    return ringspool_fault_count() != exporting->mapped_faults;
+}
+
+/* What is damaged is passed over for good, but not what can't be read just now. */
+static void damage_count(struct exporting *exporting)
+{
+    exporting->damaged_count++;
+    if (has_faults(exporting) || exporting->archive.is_memory_short)
+        export_place_fail(exporting->place);
+}
+
 static void message_export(struct exporting *exporting, const struct spool_reader_message *message)
 {
     struct spool_archive *archive = &exporting->archive;
@@ -303,7 +320,7 @@ static void message_export(struct exporting *exporting, const struct spool_reade
     enum spool_reader_verdict verdict = spool_archive_read(archive, message, &content);
     if (verdict == SPOOL_READER_WHOLE) verdict = mail_copy(archive, message, &content, &mail);
     if (verdict == SPOOL_READER_WHOLE) mail_deliver(exporting, &mail);
-    exporting->damaged_count += verdict == SPOOL_READER_DAMAGED;
+    if (verdict == SPOOL_READER_DAMAGED) damage_count(exporting);
     free(mail.memory);
 }
 
@@ -340,8 +357,9 @@ static uint32_t segment_walk(struct exporting *exporting,
         if (event == SPOOL_READER_TORN) continue;
         if (event == SPOOL_READER_MESSAGE)
             message_export(exporting, &message);
-        else
-            exporting->damaged_count += spool_reader_segment_is_current(segment);
+        else if (spool_reader_segment_is_current(segment) &&
+                 export_place_tell(place, reader.offset))
+            damage_count(exporting);
         export_place_advance(place, reader.offset, reader.index);
         progress_save_if_due(exporting);
     }
@@ -374,17 +392,26 @@ static void spool_await(struct exporting *exporting)
     exporting->is_awaited = true;
 }
 
+/* Pages that could not be read come back with a new mapping, if they do. */
+static bool is_fault_retry_due(const struct exporting *exporting)
+{
+    return has_faults(exporting) && clock_now_ns() - exporting->mapped_ns >= FAULT_RETRY_NS;
+}
+
 /* The spool as it is now. False: there is none, and --follow waits for it. */
 static bool archive_update(struct exporting *exporting)
 {
     struct spool_archive *archive = &exporting->archive;
 
-    exporting->is_new = exporting->glimpses == NULL || spool_archive_is_stale(archive);
+    exporting->is_new = exporting->glimpses == NULL || spool_archive_is_stale(archive) ||
+                        is_fault_retry_due(exporting);
     if (!exporting->is_new) {
         spool_archive_refresh(archive);
         return true;
     }
     archive_close(exporting);
+    exporting->mapped_ns = clock_now_ns();
+    exporting->mapped_faults = ringspool_fault_count();
     int error = spool_archive_open(archive, exporting->program->spool);
     if (error == -ENOENT && exporting->program->is_follow) {
         spool_await(exporting);
@@ -430,6 +457,8 @@ static void follow(struct exporting *exporting)
 
 static int exporting_end(const struct exporting *exporting)
 {
+    uint32_t faults = ringspool_fault_count();
+
     (void)printf("%" PRIu64 " messages, %" PRIu64 " delivered, %" PRIu64 " there already, %" PRIu64
                  " failed\n",
                  exporting->message_count, exporting->delivered_count, exporting->present_count,
@@ -437,8 +466,11 @@ static int exporting_end(const struct exporting *exporting)
     if (exporting->damaged_count > 0)
         log_error("%" PRIu64 " damaged places are left out; see them with: ringspool verify %s",
                   exporting->damaged_count, exporting->program->spool);
-    return exporting->failed_count + exporting->damaged_count == 0 ? EXIT_CODE_OK
-                                                                   : EXIT_CODE_FAILED;
+    if (faults > 0)
+        log_error("%" PRIu32 " pages of the spool could not be read; the next export tries again",
+                  faults);
+    return exporting->failed_count + exporting->damaged_count + faults == 0 ? EXIT_CODE_OK
+                                                                            : EXIT_CODE_FAILED;
 }
 
 /* Opens the folder, and reads how far an earlier run came. */

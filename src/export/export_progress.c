@@ -88,6 +88,13 @@ void export_place_fail(struct export_place *place)
     place->has_failed = true;
 }
 
+bool export_place_tell(struct export_place *place, uint32_t offset)
+{
+    if (offset <= place->told_offset) return false;
+    place->told_offset = offset;
+    return true;
+}
+
 void export_progress_forget(struct export_progress *progress)
 {
     uint64_t kept = 0;

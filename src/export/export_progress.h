@@ -31,8 +31,9 @@ struct export_place {
     uint32_t index;  /* and its index                                          */
     uint32_t saved_offset;
     uint32_t saved_index;
-    bool has_failed; /* what is saved stays as it is                           */
-    bool is_in_use;  /* asked for since export_progress_forget()               */
+    uint32_t told_offset; /* damage in front of it, or there, has been told      */
+    bool has_failed;      /* what is saved stays as it is                           */
+    bool is_in_use;       /* asked for since export_progress_forget()               */
 };
 
 struct export_progress {
@@ -60,6 +61,9 @@ void export_place_advance(struct export_place *place, uint32_t offset, uint32_t 
 
 /* A delivery of what comes next failed: another run is to try it again, and what is behind it. */
 void export_place_fail(struct export_place *place);
+
+/* A walk met damage that it left at `offset`. True if that is news: a walk may come by again. */
+bool export_place_tell(struct export_place *place, uint32_t offset);
 
 /* Drops the places of segments that have not been asked for since the last call. */
 void export_progress_forget(struct export_progress *progress);

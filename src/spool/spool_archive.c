@@ -159,7 +159,8 @@ enum spool_reader_verdict spool_archive_read(struct spool_archive *archive,
 {
     struct spool_reader_table table = table_of(archive);
 
-    if (!pieces_reserve(archive, message->record_count)) return SPOOL_READER_DAMAGED;
+    archive->is_memory_short = !pieces_reserve(archive, message->record_count);
+    if (archive->is_memory_short) return SPOOL_READER_DAMAGED;
     content->pieces = archive->pieces;
     content->count = message->record_count;
     enum spool_reader_verdict verdict =

@@ -30,7 +30,8 @@ struct spool_archive {
     struct spool_archive_stamp stamps[SPOOL_WORKERS_MAX]; /* of the workers' folders, at open */
     uint64_t device;                                      /* of the spool's folder */
     uint64_t inode;
-    bool is_doubtful; /* one changed so lately that another change might not show */
+    bool is_doubtful;     /* one changed so lately that another change might not show */
+    bool is_memory_short; /* that is why the last read was SPOOL_READER_DAMAGED       */
 };
 
 /* A message's content in pieces, with what stands before it. */
@@ -50,7 +51,7 @@ bool spool_archive_is_stale(const struct spool_archive *archive);
 /* Reads the segments' headers again: who is sealed now, who is gone. */
 void spool_archive_refresh(struct spool_archive *archive);
 
-/* -ENOMEM counts as damaged: a message of that many pieces is not shown. */
+/* Without memory for its pieces a message counts as damaged, and is_memory_short tells. */
 MUST_USE enum spool_reader_verdict spool_archive_read(struct spool_archive *archive,
                                                       const struct spool_reader_message *message,
                                                       struct spool_archive_content *content);

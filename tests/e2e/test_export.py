@@ -314,6 +314,37 @@ class Export(unittest.TestCase):
         self.assertIn("2 messages, 2 delivered", self.export(server, "mbox").stdout)
         self.assertEqual(self.subjects("mbox"), ["0", "3"])
 
+    def test_unreadable_for_a_moment(self):
+        """A message of two segments, the first of which does not give its pages, is tried again; a damaged one is not."""
+        server = self.server(options=("--segment-size=1Mi",), threads=1)
+        self.send(server, [b"c@sink.test"], content=b"Subject: 0\r\n\r\n")
+        self.send(server, content=b"Subject: 1\r\n\r\n" + (b"x" * 998 + b"\r\n") * 1500)
+        self.send(server, content=b"Subject: 2\r\n\r\n")
+        self.assertEqual(server.stop(), 0)
+        os.makedirs(self.mail)
+        with open(os.path.join(server.spool, "w00", "0000000001.seg"), "r+b") as segment:
+            octets = segment.read()
+            with self.lock("c@sink.test") as locked, subprocess.Popen(
+                    [harness.RINGSPOOL, "export", server.spool, "--to", f"mbox:{self.mail}"],
+                    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+                time.sleep(0.5 * harness.SLOWNESS)
+                segment.truncate(8192)
+                fcntl.lockf(locked, fcntl.LOCK_UN)
+                output, errors = process.communicate(timeout=20)
+            self.assertEqual(process.returncode, 1, output + errors)
+            self.assertIn("2 messages, 2 delivered", output)
+            self.assertRegex(errors, r"\d+ pages of the spool could not be read")
+            segment.seek(0)
+            segment.write(octets)
+        self.assertIn("2 messages, 2 delivered", self.export(server, "mbox").stdout)
+        self.assertEqual(self.subjects("mbox"), ["1", "2", "2"]) # what was behind it came again
+        with open(os.path.join(server.spool, "w00", "0000000001.seg"), "r+b") as segment:
+            segment.seek(500_000)
+            segment.write(b"y")
+        self.forget()
+        self.assertIn("2 damaged places", self.export(server, "mbox", status=1).stderr)
+        self.assertIn("0 messages", self.export(server, "mbox", status=1).stdout)
+
     def test_one_export_at_a_time(self):
         """A second one would deliver again what the first has not noted yet."""
         server = self.server()
@@ -477,6 +508,24 @@ class Export(unittest.TestCase):
         self.assertRegex(errors, rf"^(.*waiting for a spool in {spool}\n)?$") # before the first server was there
         self.assertIn("3 messages, 3 delivered", output)
         self.assertEqual((process.returncode, self.subjects("mh")), (0, ["0", "1", "2"]))
+
+    def test_follow_counts_damage_once(self):
+        """However often the spool is mapped anew: for three seconds here, at each pass."""
+        server = self.server(threads=1)
+        for _ in range(2):
+            identifier = self.send(server)
+        self.assertEqual(server.stop(), 0)
+        with open(os.path.join(server.spool, "w00", "0000000001.seg"), "r+b") as segment:
+            segment.seek(int(identifier.split(".")[2]) + 100)
+            segment.write(b"damage")
+        process = self.follow(server, "mh")
+        self.await_count(1)
+        time.sleep(1.5)
+        process.send_signal(signal.SIGTERM)
+        output, errors = process.communicate(timeout=20)
+        self.assertIn("1 messages, 1 delivered", output)
+        self.assertRegex(errors, r"\b1 damaged places")
+        self.assertEqual(process.returncode, 1)
 
     def test_follow_costs_little_while_nothing_comes(self):
         """Segments that stay mapped are not faulted in again, pass by pass."""

@@ -135,6 +135,20 @@ static void failure_is_not_passed(void **state)
     export_progress_close(&progress);
 }
 
+/* Each place of damage once, in every life of a segment. */
+static void damage_is_told_once(void **state)
+{
+    struct export_progress progress = {0};
+    (void)state;
+    assert_true(export_place_tell(place_of(&progress, 0, 1, 10), 4096));
+    assert_false(export_place_tell(place_of(&progress, 0, 1, 10), 4096));
+    assert_true(export_place_tell(place_of(&progress, 0, 1, 10), 8192));
+    assert_false(export_place_tell(place_of(&progress, 0, 1, 10), 4096));
+    assert_true(export_place_tell(place_of(&progress, 0, 2, 10), 4096));
+    assert_true(export_place_tell(place_of(&progress, 0, 1, 11), 4096));
+    export_progress_close(&progress);
+}
+
 static void what_is_gone_is_forgotten(void **state)
 {
     struct export_progress progress = {0};
@@ -270,6 +284,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_that_are_none, folder_open, folder_close),
         cmocka_unit_test_setup_teardown(a_torn_save_is_none, folder_open, folder_close),
         cmocka_unit_test_setup_teardown(saved_in_place, folder_open, folder_close),
+        cmocka_unit_test(damage_is_told_once),
         cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
