@@ -15,6 +15,7 @@ class Soak(unittest.TestCase):
         result = harness.run(sys.executable, os.path.join(TOP, "scripts", "soak"), "16s", "--growth-max-kib", "4096",
                              "--spool-size", "256Mi", "--no-record", "--build", harness.BUILD, timeout=150)
         if harness.IS_SANITIZED:
+            self.assertRegex(result.stdout, r'(?m)^\{.*"acknowledged": [1-9]', result.stdout + result.stderr)
             self.assertNotRegex(result.stdout, r'"(lost|duplicated|corrupt|refused_present|torn_shown)": [1-9]')
             return
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -179,6 +180,24 @@ static uint64_t *populated_ns(struct spool_segment *segment)
     return &QUEUE_OWNER(segment, struct steward_segment, segment)->populated_ns;
 }
 
+/* Its pages are as good as written back: the next store into each faults. */
+static void forget_pages(const struct spool_segment *segment)
+{
+    assert_int_equal(madvise(segment->base, segment->capacity, MADV_DONTNEED), 0);
+}
+
+static bool is_populated(const struct spool_segment *segment)
+{
+    struct rusage before;
+    struct rusage after;
+    volatile uint8_t *base = segment->base;
+    (void)getrusage(RUSAGE_THREAD, &before);
+    for (uint32_t at = 0; at < segment->capacity; at += SPOOL_PAGE_SIZE)
+        base[at] = base[at];
+    (void)getrusage(RUSAGE_THREAD, &after);
+    return after.ru_minflt - before.ru_minflt < 3;
+}
+
 /* Populated again: what waits, is stale and soon needed; nothing that is in use, fresh, or idle. */
 static void refreshes_what_waits(void **state)
 {
@@ -199,11 +218,19 @@ static void refreshes_what_waits(void **state)
     desk->put_ns = long_ago_ns;
     *populated_ns(next) = long_ago_ns;
     *populated_ns(prepared) = long_ago_ns + 10 * CLOCK_NS_PER_S;
+    (void)is_populated(next); /* a sanitizer's shadow has pages, too */
+    (void)is_populated(prepared);
+    forget_pages(next);
+    forget_pages(prepared);
     (void)steward_step(&place->steward, true); /* roused: there was something else to do */
     assert_int_equal(*populated_ns(next), long_ago_ns);
+    assert_false(is_populated(next));
+    forget_pages(next);
     (void)steward_step(&place->steward, false);
     assert_true(*populated_ns(next) > long_ago_ns);
+    assert_true(is_populated(next));
     assert_int_equal(*populated_ns(prepared), long_ago_ns + 10 * CLOCK_NS_PER_S);
+    assert_false(is_populated(prepared));
 
     *populated_ns(next) = long_ago_ns;
     *populated_ns(prepared) = long_ago_ns;
