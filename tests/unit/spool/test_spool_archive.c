@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -211,6 +212,44 @@ static void broken_header(void **state)
     free(body);
 }
 
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define __SANITIZE_ADDRESS__
+#endif
+#endif
+
+#ifdef __SANITIZE_ADDRESS__
+#define IS_LIMITABLE false /* its shadow needs the addresses */
+#else
+#define IS_LIMITABLE true
+#endif
+
+/* Who reads can tell a lack of memory from damage, and read on. */
+static void memory_is_short(void **state)
+{
+    struct scene *scene = *state;
+    struct spool_archive archive;
+    struct spool_reader_message message;
+    struct spool_archive_content read;
+    struct rlimit before;
+
+    if (!IS_LIMITABLE) skip();
+    struct spool_id id = store(scene, BYTES("one"));
+    assert_int_equal(spool_archive_open(&archive, scene->directory.path), 0);
+    assert_true(spool_archive_find(&archive, &id, &message));
+    struct spool_reader_message endless = message;
+    endless.record_count = UINT32_MAX;
+    assert_int_equal(getrlimit(RLIMIT_AS, &before), 0);
+    struct rlimit low = {.rlim_cur = 1u << 30, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
+    assert_int_equal(spool_archive_read(&archive, &endless, &read), SPOOL_READER_DAMAGED);
+    assert_int_equal(setrlimit(RLIMIT_AS, &before), 0);
+    assert_true(archive.is_memory_short);
+    assert_int_equal(spool_archive_read(&archive, &message, &read), SPOOL_READER_WHOLE);
+    assert_false(archive.is_memory_short);
+    spool_archive_close(&archive);
+}
+
 static void nothing_there(void **state)
 {
     const struct scene *scene = *state;
@@ -270,6 +309,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(kept_open, setup, teardown),
         cmocka_unit_test_setup_teardown(recycled_while_open, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_header, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_is_short, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_there, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
