@@ -31,8 +31,8 @@ void sim_disk_crash(bool is_power_cut);
 void sim_disk_restart(void);
 
 /* fdatasync of a range begins, and ends: 0 or -errno. */
-void sim_disk_sync_begin(int file, uint64_t offset, uint64_t size);
-void sim_disk_sync_end(int file, int result);
+void sim_disk_sync_begin(int descriptor, uint64_t offset, uint64_t size);
+void sim_disk_sync_end(int descriptor, int result);
 
 /* The kernel writes some pages back, whenever it likes. */
 void sim_disk_write_back(void);
