@@ -73,7 +73,10 @@ static void leave_idle(struct load_clients *clients, struct load_client *client)
         return;
     }
     if (!load_flight_may_start(clients, client)) {
-        load_session_quit(&client->session);
+        if (load_clients_await_due(clients, client))
+            set_deadline(clients, client, LOAD_NEVER);
+        else
+            load_session_quit(&client->session);
         return;
     }
     load_flight_start(clients, client, &client->current);
@@ -112,6 +115,7 @@ void load_client_finish(struct load_clients *clients, struct load_client *client
     CHECK(!client->has_current);
     CHECK(client->block == NULL);
     client->state = LOAD_CLIENT_DONE;
+    if (clients->is_open) load_flight_forget(clients, client);
     if (wheel_is_armed(&client->timer)) wheel_disarm(&clients->wheel, &client->timer);
     settle(clients, client);
     clients->done++;
@@ -166,7 +170,7 @@ static void lose(struct load_clients *clients, struct load_client *client,
     enum load_phase phase = load_session_phase(&client->session);
     bool is_goodbye = client->session.state == LOAD_AWAIT_QUIT;
 
-    load_tally_error(&clients->tally, phase, outcome, number);
+    load_tally_error(load_flight_tally(clients, client), phase, outcome, number);
     clients->tally.lost++;
     log_debug("connection %u: %s%s%s at %s", client->index, load_outcome_name(outcome),
               outcome == LOAD_OUTCOME_CONNECTION ? " " : "",
@@ -302,7 +306,8 @@ static void record_reply(struct load_clients *clients, struct load_client *clien
     } else if (phase == LOAD_PHASE_RSET && !is_separate) {
         return;
     }
-    histogram_record(&clients->tally.phases[phase], load_clients_since(clients, from_ns));
+    histogram_record(&load_flight_tally(clients, client)->phases[phase],
+                     load_clients_since(clients, from_ns));
 }
 
 static void log_refusal(const struct load_client *client, enum load_phase phase,
@@ -327,7 +332,7 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         break;
     case LOAD_EVENT_GO_AHEAD:
         if (client->session.mode != LOAD_PIPELINING_OFF)
-            histogram_record(&clients->tally.phases[LOAD_PHASE_ENVELOPE],
+            histogram_record(&load_flight_tally(clients, client)->phases[LOAD_PHASE_ENVELOPE],
                              load_clients_since(clients, client->current.started_ns));
         break;
     case LOAD_EVENT_ACCEPTED:
@@ -347,7 +352,7 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         mark_down(clients, client);
         break;
     case LOAD_EVENT_PROTOCOL:
-        load_tally_error(&clients->tally, phase, LOAD_OUTCOME_PROTOCOL, 0);
+        load_tally_error(load_flight_tally(clients, client), phase, LOAD_OUTCOME_PROTOCOL, 0);
         clients->tally.lost++;
         load_flight_drop(clients, client, LOAD_OUTCOME_PROTOCOL, true);
         mark_down(clients, client);
@@ -363,8 +368,8 @@ static void take_line(struct load_clients *clients, struct load_client *client,
 
     if (phase <= LOAD_PHASE_EHLO) keep_greeting(clients, line->text, phase);
     if (is_last) {
-        load_tally_reply(&clients->tally, phase, line,
-                         load_clients_since(clients, clients->begin_ns));
+        load_tally_reply(load_flight_tally(clients, client), phase, line,
+                         load_clients_since(clients, clients->measure_ns));
         record_reply(clients, client, phase);
         if (line->code >= 400) log_refusal(client, phase, line);
     }
@@ -426,7 +431,8 @@ static void stamp_content(struct load_clients *clients, struct load_client *clie
     client->is_sending_content = false;
     client->current.sent_ns = taken_ns;
     client->current.sent_realtime_ns = clients->realtime_ns;
-    histogram_record(&clients->tally.phases[LOAD_PHASE_BODY], taken_ns - client->asked_ns);
+    histogram_record(&load_flight_tally(clients, client)->phases[LOAD_PHASE_BODY],
+                     taken_ns - client->asked_ns);
 }
 
 static void take_send(struct load_clients *clients, struct load_client *client, int32_t result)

@@ -34,9 +34,11 @@ enum load_client_state {
 struct load_flight {
     uint64_t sequence;
     uint64_t hash;
+    uint64_t due_ns; /* open loop: when it was to start; closed: when it did */
     uint64_t started_ns;
     uint64_t sent_ns;          /* last octet taken by the kernel, at the latest; 0: not yet */
     uint64_t sent_realtime_ns; /* the same on the wall clock, for the ledger                */
+    bool is_warm;              /* due before the measured time                              */
 };
 
 struct load_client {
@@ -55,12 +57,13 @@ struct load_client {
     bool was_reached;
     bool was_connected;
     bool has_current;
-    bool has_next;  /* stream: its group left with the content of `current` */
-    bool has_kept;  /* kept_sequence starts before any new one */
-    bool is_queued; /* in the queue to connect */
+    bool has_next;       /* stream: its group left with the content of `current` */
+    bool has_kept;       /* `kept` starts before any new one */
+    bool is_queued;      /* in the queue to connect */
+    bool is_idle_queued; /* among those that wait for a message to become due */
     struct load_flight current;
     struct load_flight next;
-    uint64_t kept_sequence;
+    struct load_flight kept;
     uint64_t asked_ns;     /* when what the server owes us a reply to left */
     uint64_t deadline_ns;  /* UINT64_MAX: none */
     struct bytes outgoing; /* what is left of a plain send; size 0: by block->message */
@@ -69,6 +72,7 @@ struct load_client {
     struct load_reply reply;
     struct wheel_timer timer;
     struct queue_link link;
+    struct queue_link idle_link;
 };
 
 static inline struct ring_token load_client_token(const struct load_client *client, enum ring_op op)

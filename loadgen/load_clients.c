@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "loadgen/load_config.h"
+#include "loadgen/load_flight.h"
 #include "loadgen/load_send.h"
 
 #include <errno.h>
@@ -41,6 +42,10 @@ int load_clients_open(struct load_clients *clients, uint32_t connecting_max)
     if (clients->clients == NULL) return -ENOMEM;
     int error = load_tally_open(&clients->tally);
     if (error < 0) goto free_clients;
+    error = load_tally_open(&clients->warmup);
+    if (error == 0 && clients->is_open)
+        error = load_backlog_open(&clients->backlog, clients->share.backlog);
+    if (error < 0) goto close_tally;
     error = blocks_open(&clients->blocks, clients->count,
                         load_send_block_size(clients->mail, clients->script, clients->is_copied));
     if (error < 0) goto close_tally;
@@ -52,6 +57,8 @@ int load_clients_open(struct load_clients *clients, uint32_t connecting_max)
 close_blocks:
     blocks_close(&clients->blocks);
 close_tally:
+    load_backlog_close(&clients->backlog);
+    load_tally_close(&clients->warmup);
     load_tally_close(&clients->tally);
 free_clients:
     free(clients->clients);
@@ -63,6 +70,8 @@ void load_clients_close(struct load_clients *clients)
 {
     wheel_close(&clients->wheel);
     blocks_close(&clients->blocks);
+    load_backlog_close(&clients->backlog);
+    load_tally_close(&clients->warmup);
     load_tally_close(&clients->tally);
     free(clients->clients);
     clients->clients = NULL;
@@ -126,8 +135,79 @@ static void connect_some(struct load_clients *clients)
     }
 }
 
+/* ---- open loop ---- */
+
+uint64_t load_clients_next_due(const struct load_clients *clients)
+{
+    if (!clients->is_open || !clients->has_begun) return LOAD_NEVER;
+    uint64_t due_ns = clients->begin_ns + clients->schedule.due_ns;
+    return load_share_may_start(&clients->share, due_ns) ? due_ns : LOAD_NEVER;
+}
+
+bool load_clients_await_due(struct load_clients *clients, struct load_client *client)
+{
+    bool may_serve = client->served < clients->share.per_connection;
+    if (!may_serve || load_clients_next_due(clients) == LOAD_NEVER) return false;
+    if (client->is_idle_queued) return true;
+    client->is_idle_queued = true;
+    queue_push(&clients->idle, &client->idle_link);
+    return true;
+}
+
+/* A session that waits for a message, or NULL; what has been lost since is passed over. */
+static struct load_client *take_idle(struct load_clients *clients)
+{
+    struct queue_link *link = NULL;
+    while ((link = queue_pop(&clients->idle)) != NULL) {
+        struct load_client *client = QUEUE_OWNER(link, struct load_client, idle_link);
+        client->is_idle_queued = false;
+        if (client->state == LOAD_CLIENT_UP && client->session.state == LOAD_IDLE) return client;
+    }
+    return NULL;
+}
+
+/* One message has become due. */
+static void arrive(struct load_clients *clients, uint64_t due_ns)
+{
+    struct load_tally *tally = due_ns < clients->measure_ns ? &clients->warmup : &clients->tally;
+    struct load_client *client = clients->backlog.count == 0 ? take_idle(clients) : NULL;
+    struct load_due due = {
+        .sequence = load_share_start(&clients->share),
+        .due_ns = due_ns,
+        .has_waited = client == NULL,
+    };
+    tally->due++;
+    if (!load_backlog_push(&clients->backlog, &due))
+        tally->dropped++;
+    else if (client != NULL)
+        load_client_act(clients, client);
+}
+
+/* Nothing will be due any more: who waits for a message is to end. */
+static void end_schedule(struct load_clients *clients)
+{
+    if (clients->is_schedule_over || !clients->has_begun) return;
+    clients->is_schedule_over = true;
+    clients->sweep_next = 0;
+}
+
+void load_clients_arrive(struct load_clients *clients)
+{
+    for (;;) {
+        uint64_t due_ns = load_clients_next_due(clients);
+        if (due_ns > clients->now_ns) {
+            clients->now_ns = clock_now_ns();
+            if (due_ns == LOAD_NEVER) end_schedule(clients);
+            if (due_ns > clients->now_ns) return;
+        }
+        load_schedule_advance(&clients->schedule);
+        arrive(clients, due_ns);
+    }
+}
+
 void load_clients_advance(struct load_clients *clients)
 {
+    if (clients->is_open) load_clients_arrive(clients);
     expire_timers(clients);
     sweep(clients);
     connect_some(clients);
@@ -138,7 +218,9 @@ void load_clients_begin(struct load_clients *clients, const struct load_plan *pl
     CHECK(!clients->has_begun);
     clients->has_begun = true;
     clients->begin_ns = clients->now_ns;
-    load_share_begin(&clients->share, plan, clients->now_ns);
+    clients->measure_ns = clients->now_ns + plan->warmup_ns;
+    clients->in_flight_since_ns = clients->now_ns;
+    load_share_begin(&clients->share, plan, clients->measure_ns);
     clients->end_ns = clients->share.stop_ns;
     clients->sweep_next = 0;
 }
@@ -150,9 +232,16 @@ void load_clients_stop(struct load_clients *clients)
     clients->sweep_next = 0;
 }
 
-void load_clients_cut(struct load_clients *clients)
+void load_clients_abort(struct load_clients *clients)
 {
     load_clients_stop(clients);
+    while (clients->backlog.count > 0)
+        load_flight_miss(clients, load_backlog_pop(&clients->backlog).due_ns);
+}
+
+void load_clients_cut(struct load_clients *clients)
+{
+    load_clients_abort(clients);
     for (uint32_t index = 0; index < clients->count; index++)
         load_client_cut(clients, &clients->clients[index]);
 }

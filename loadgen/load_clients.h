@@ -10,9 +10,11 @@
 
 #include "base/blocks.h"
 #include "base/random.h"
+#include "loadgen/load_backlog.h"
 #include "loadgen/load_client.h"
 #include "loadgen/load_ledger.h"
 #include "loadgen/load_plan.h"
+#include "loadgen/load_schedule.h"
 #include "loadgen/load_tally.h"
 
 struct load_config;
@@ -28,6 +30,10 @@ struct load_clients {
     const struct load_script *script;
     struct load_share share;
     struct load_tally tally;
+    struct load_tally warmup;      /* of messages due before measure_ns */
+    struct load_schedule schedule; /* open loop */
+    struct load_backlog backlog;   /* open loop */
+    struct queue idle;             /* open loop: sessions that wait for a message */
     struct load_ledger_buffer ledger;
     struct load_client *clients;
     uint32_t count;
@@ -44,10 +50,18 @@ struct load_clients {
     uint32_t settled;
     uint32_t done;
     uint32_t sends_pending; /* submitted since the last enter */
+    uint32_t kept_count;    /* messages that were taken back and are to start again */
+    uint32_t in_flight;     /* messages */
+    bool is_open;           /* messages start when they are due, else as soon as they can */
     bool has_begun;         /* messages may start */
+    bool is_schedule_over;  /* open loop: the idle were told that nothing will be due any more */
     bool is_copied;         /* a message is sent from one block, not gathered */
     uint64_t begin_ns;
-    uint64_t end_ns; /* end of -d, or UINT64_MAX */
+    uint64_t measure_ns; /* begin of -d, behind the warm-up */
+    uint64_t end_ns;     /* end of -d, or UINT64_MAX */
+    uint64_t in_flight_since_ns;
+    uint64_t in_flight_area_ns; /* messages in flight, summed over time */
+    uint64_t spent_ns;          /* the same, as the messages' own times add up */
     uint64_t now_ns;
     uint64_t entered_ns;           /* just before the enter whose completions are looked at */
     uint64_t realtime_ns;          /* the same on the wall clock */
@@ -69,8 +83,20 @@ uint64_t load_clients_memory(const struct load_mail *mail, const struct load_scr
 /* Messages may start from now on. */
 void load_clients_begin(struct load_clients *clients, const struct load_plan *plan);
 
+/* Messages that have become due get a session each, or wait for one. Call often. */
+void load_clients_arrive(struct load_clients *clients);
+
+/* Open loop: an idle client waits for a message to become due; false if none will. */
+MUST_USE bool load_clients_await_due(struct load_clients *clients, struct load_client *client);
+
+/* When the next message is due, or UINT64_MAX. */
+uint64_t load_clients_next_due(const struct load_clients *clients);
+
 /* No message starts any more; sessions end when they have nothing in flight. */
 void load_clients_stop(struct load_clients *clients);
+
+/* The same, and what is due and has not started yet never will. */
+void load_clients_abort(struct load_clients *clients);
 
 /* What is still in flight is given up: unfinished. */
 void load_clients_cut(struct load_clients *clients);
@@ -94,5 +120,6 @@ static inline uint64_t load_clients_since(const struct load_clients *clients, ui
 
 static inline bool load_clients_want_connection(const struct load_clients *clients)
 {
-    return !clients->has_begun || load_share_may_start(&clients->share, clients->now_ns);
+    if (!clients->has_begun || load_share_may_start(&clients->share, clients->now_ns)) return true;
+    return clients->is_open && (clients->backlog.count > 0 || clients->kept_count > 0);
 }

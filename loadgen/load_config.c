@@ -18,6 +18,10 @@
 #define CONNECTIONS_MAX   1000000u
 #define RECIPIENTS_MAX    1000u
 #define ADDRESS_MAX       254u /* RFC 5321 4.5.3.1.3: a path is 256 with its brackets */
+#define RATE_MAX          100000000u
+#define BACKLOG_MAX       16000000u
+#define BACKLOG_S         10u  /* of the rate */
+#define WARMUP_PART       10u  /* of -d, unless --warmup says otherwise */
 #define SUBJECT_MAX       900u /* RFC 5322 2.1.1: a line is 998 */
 
 static const char *const pipelining_choices[] = {"auto", "off", "group", "stream", NULL};
@@ -62,12 +66,41 @@ static const struct option_row rows[] = {
      .help = "stop after N messages; with -d: or after that time",
      .minimum = 1,
      .maximum = LOAD_MAIL_SEQUENCE_MAX},
+    {.kind = OPTION_COUNT,
+     .letter = 'R',
+     .name = "rate",
+     FIELD(rate_per_s),
+     .argument = "N",
+     .help = "open loop: N messages a second are due, whatever the server does [0: closed loop]",
+     .maximum = RATE_MAX},
+    {.kind = OPTION_TEXT,
+     .name = "arrival",
+     FIELD(arrival_text),
+     .argument = "KIND",
+     .help = "poisson | uniform | burst:N: when messages are due, with -R [poisson]"},
+    {.kind = OPTION_DURATION,
+     .name = "ramp",
+     FIELD(ramp_ns),
+     .argument = "T",
+     .help = "time to open all connections [auto: 512 handshakes at a time, no pacing]"},
     {.kind = OPTION_TEXT,
      .letter = 'k',
      .name = "per-connection",
      FIELD(per_connection_text),
      .argument = "N",
      .help = "messages per connection, N or inf [inf]"},
+    {.kind = OPTION_DURATION,
+     .name = "warmup",
+     FIELD(warmup_ns),
+     .argument = "T",
+     .help = "run before -d, kept apart from the result [auto: 10 % of -d, none with -n]"},
+    {.kind = OPTION_COUNT,
+     .name = "max-backlog",
+     FIELD(backlog),
+     .argument = "N",
+     .help = "messages due that may wait for a session, beyond which they are dropped [10 s of -R]",
+     .minimum = 1,
+     .maximum = BACKLOG_MAX},
     {.kind = OPTION_DURATION,
      .name = "drain",
      FIELD(drain_ns),
@@ -216,6 +249,8 @@ static void set_defaults(struct load_config *config)
         .seed = clock_realtime_ns() / CLOCK_NS_PER_MS,
         .timeout_ns = 30 * CLOCK_NS_PER_S,
         .drain_ns = 10 * CLOCK_NS_PER_S,
+        .warmup_ns = LOAD_UNLIMITED, /* not said */
+        .arrival_text = "poisson",
         .sender = "load@client.test",
         .recipient = "user@sink.test",
         .subject = "load test",
@@ -312,9 +347,31 @@ static bool may_run_on(const cpu_set_t *cpus)
     return CPU_EQUAL(&both, cpus) != 0;
 }
 
+static bool check_schedule(struct load_config *config, char *error)
+{
+    if (!load_schedule_parse(config->arrival_text, &config->arrival))
+        return fail(error, "--arrival '%s': try poisson, uniform, burst:100", config->arrival_text);
+    if (config->rate_per_s == 0 && config->backlog != 0)
+        return fail(error, "--max-backlog goes with -R: in a closed loop nothing is due");
+    if (config->backlog == 0) config->backlog = BACKLOG_S * config->rate_per_s;
+    if (config->backlog > BACKLOG_MAX) config->backlog = BACKLOG_MAX;
+    return true;
+}
+
+static void settle_times(struct load_config *config)
+{
+    bool is_timed = config->duration_ns != 0 || config->messages == LOAD_UNLIMITED;
+    if (config->duration_ns == 0)
+        config->duration_ns = is_timed ? 10 * CLOCK_NS_PER_S : LOAD_UNLIMITED;
+    if (config->warmup_ns == LOAD_UNLIMITED)
+        config->warmup_ns =
+            config->messages == LOAD_UNLIMITED ? config->duration_ns / WARMUP_PART : 0;
+}
+
 static bool check_values(struct load_config *config, char *error)
 {
     if (!check_per_connection(config, error)) return false;
+    if (!check_schedule(config, error)) return false;
     if (!check_texts(config, error)) return false;
     if (config->length == 1)
         return fail(error, "-l, --length: a body ends in CR LF, so it has 0 octets or at least 2");
@@ -328,9 +385,7 @@ static bool check_values(struct load_config *config, char *error)
                         "--cpus '%s': not all of these CPUs are allowed here; see taskset -p $$",
                         config->cpus_text);
     }
-    if (config->duration_ns == 0)
-        config->duration_ns =
-            config->messages == LOAD_UNLIMITED ? 10 * CLOCK_NS_PER_S : LOAD_UNLIMITED;
+    settle_times(config);
     return true;
 }
 

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "loadgen/load_schedule.h"
 #include "loadgen/load_session.h"
 #include "ring/net.h"
 
@@ -32,6 +33,11 @@ struct load_config {
     uint64_t seed;
     uint64_t timeout_ns;
     uint64_t drain_ns;
+    uint64_t warmup_ns;
+    uint64_t ramp_ns;    /* 0: connections open as fast as they can            */
+    uint64_t rate_per_s; /* 0: closed loop                                     */
+    uint64_t backlog;    /* messages due that may wait for a session           */
+    struct load_schedule_recipe arrival;
     const char *sender;
     const char *recipient;
     const char *subject;
@@ -54,6 +60,7 @@ struct load_config {
 
     /* As given; the fields above are what they mean. */
     const char *per_connection_text;
+    const char *arrival_text;
     const char *cpus_text;
     bool numbers_recipients; /* -N: what is done anyway          */
     bool does_not_abort;     /* -A of smtp-source: done anyway   */

@@ -35,24 +35,55 @@ static enum ledger_state ledger_state(enum load_outcome outcome)
     return LEDGER_UNKNOWN;
 }
 
+static struct load_tally *tally_of(struct load_clients *clients, const struct load_flight *flight)
+{
+    return flight->is_warm ? &clients->warmup : &clients->tally;
+}
+
+/* Open loop: from when it was due; a stall that kept it from starting counts. */
+static void record_latency(struct load_clients *clients, const struct load_flight *flight,
+                           enum load_outcome outcome)
+{
+    struct load_tally *tally = tally_of(clients, flight);
+    uint64_t spent_ns = load_clients_since(clients, flight->started_ns);
+    uint64_t since_due_ns = load_clients_since(clients, flight->due_ns);
+
+    clients->spent_ns += spent_ns;
+    if (outcome == LOAD_OUTCOME_ACCEPTED) {
+        histogram_record(&tally->service, spent_ns);
+        if (clients->is_open) histogram_record(&tally->response, since_due_ns);
+    } else if (outcome == LOAD_OUTCOME_UNFINISHED) {
+        if (clients->is_open) histogram_record(&tally->unfinished, since_due_ns);
+    } else {
+        histogram_record(&tally->failure, since_due_ns);
+    }
+}
+
+/* How many messages are in flight is summed over time: Little's law checks the counting. */
+static void count_in_flight(struct load_clients *clients, int32_t change)
+{
+    clients->in_flight_area_ns +=
+        clients->in_flight * load_clients_since(clients, clients->in_flight_since_ns);
+    clients->in_flight_since_ns = clients->now_ns;
+    clients->in_flight = (uint32_t)((int32_t)clients->in_flight + change);
+}
+
 void load_flight_end(struct load_clients *clients, struct load_client *client,
                      enum load_outcome outcome)
 {
     CHECK(client->has_current);
-    struct load_tally *tally = &clients->tally;
-    uint64_t spent_ns = load_clients_since(clients, client->current.started_ns);
+    struct load_tally *tally = tally_of(clients, &client->current);
 
     tally->outcomes[outcome]++;
-    tally->last_end_ns = clients->now_ns;
+    clients->tally.last_end_ns = clients->now_ns;
     tally->recipients_accepted += client->session.recipients_accepted;
     tally->recipients_rejected +=
         client->session.recipients_answered - client->session.recipients_accepted;
-    if (outcome == LOAD_OUTCOME_ACCEPTED)
-        histogram_record(&tally->service, spent_ns);
-    else if (outcome != LOAD_OUTCOME_UNFINISHED)
-        histogram_record(&tally->failure, spent_ns);
-    if (outcome == LOAD_OUTCOME_ACCEPTED && clients->now_ns < clients->end_ns)
-        tally->accepted_in_time++;
+    record_latency(clients, &client->current, outcome);
+    count_in_flight(clients, -1);
+    if (outcome == LOAD_OUTCOME_ACCEPTED && clients->now_ns >= clients->measure_ns &&
+        clients->now_ns < clients->end_ns)
+        clients->tally.accepted_in_time++;
     record_ledger(clients, &client->current, ledger_state(outcome));
     client->is_sending_content = false;
     client->has_current = client->has_next;
@@ -66,8 +97,26 @@ static void take_back(struct load_clients *clients, struct load_client *client,
 {
     CHECK(!client->has_kept);
     client->has_kept = true;
-    client->kept_sequence = flight->sequence;
-    load_share_take_back(&clients->share);
+    client->kept = *flight;
+    clients->kept_count++;
+    count_in_flight(clients, -1);
+    tally_of(clients, flight)->started--;
+    if (!clients->is_open) load_share_take_back(&clients->share);
+}
+
+void load_flight_miss(struct load_clients *clients, uint64_t due_ns)
+{
+    struct load_tally *tally = due_ns < clients->measure_ns ? &clients->warmup : &clients->tally;
+    tally->outcomes[LOAD_OUTCOME_UNFINISHED]++;
+    histogram_record(&tally->unfinished, load_clients_since(clients, due_ns));
+}
+
+void load_flight_forget(struct load_clients *clients, struct load_client *client)
+{
+    if (!client->has_kept) return;
+    client->has_kept = false;
+    clients->kept_count--;
+    load_flight_miss(clients, client->kept.due_ns);
 }
 
 void load_flight_drop(struct load_clients *clients, struct load_client *client,
@@ -86,20 +135,52 @@ void load_flight_drop(struct load_clients *clients, struct load_client *client,
 
 bool load_flight_may_start(const struct load_clients *clients, const struct load_client *client)
 {
-    return client->served < clients->share.per_connection &&
-           load_share_may_start(&clients->share, clients->now_ns);
+    if (client->served >= clients->share.per_connection) return false;
+    if (!clients->is_open) return load_share_may_start(&clients->share, clients->now_ns);
+    return client->has_kept || clients->backlog.count > 0;
+}
+
+/* The next message of a closed loop is due now. */
+static void take_closed(struct load_clients *clients, struct load_flight *flight)
+{
+    flight->sequence = load_share_start(&clients->share);
+    flight->due_ns = clients->now_ns;
+}
+
+static void take_due(struct load_clients *clients, struct load_flight *flight)
+{
+    struct load_due due = load_backlog_pop(&clients->backlog);
+    struct load_tally *tally =
+        due.due_ns < clients->measure_ns ? &clients->warmup : &clients->tally;
+    uint64_t late_ns = load_clients_since(clients, due.due_ns);
+    flight->sequence = due.sequence;
+    flight->due_ns = due.due_ns;
+    histogram_record(&tally->lateness, late_ns);
+    if (!due.has_waited) histogram_record(&tally->late_own, late_ns);
+}
+
+static void take_kept(struct load_clients *clients, struct load_client *client,
+                      struct load_flight *flight)
+{
+    client->has_kept = false;
+    clients->kept_count--;
+    flight->sequence = client->kept.sequence;
+    flight->due_ns = clients->is_open ? client->kept.due_ns : clients->now_ns;
+    if (!clients->is_open) load_share_start_again(&clients->share);
 }
 
 void load_flight_start(struct load_clients *clients, struct load_client *client,
                        struct load_flight *flight)
 {
     *flight = (struct load_flight){.started_ns = clients->now_ns};
-    if (client->has_kept) {
-        load_share_start_again(&clients->share);
-        flight->sequence = client->kept_sequence;
-        client->has_kept = false;
-    } else {
-        flight->sequence = load_share_start(&clients->share);
-    }
+    if (client->has_kept)
+        take_kept(clients, client, flight);
+    else if (clients->is_open)
+        take_due(clients, flight);
+    else
+        take_closed(clients, flight);
+    flight->is_warm = flight->due_ns < clients->measure_ns;
+    tally_of(clients, flight)->started++;
+    count_in_flight(clients, 1);
     client->served++;
 }

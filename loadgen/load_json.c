@@ -83,15 +83,18 @@ static json_t *make_config(const struct load_result *result)
 
     set_text(body, "kind", "fixed");
     set_count(body, "mean_bytes", config->length);
-    set_text(object, "loop", "closed");
-    set(object, "arrival", NULL);
-    set(object, "rate_per_s", NULL);
+    bool is_open = result->plan->rate_per_s > 0;
+    set_text(object, "loop", is_open ? "open" : "closed");
+    set_text(object, "arrival", is_open ? config->arrival_text : "");
+    set(object, "rate_per_s", is_open ? json_real((double)result->plan->rate_per_s) : NULL);
+    set(object, "backlog_max", is_open ? json_integer((json_int_t)config->backlog) : NULL);
     set_count(object, "connections", result->plan->connections);
     set_count(object, "threads", result->plan->workers);
     set_limit(object, "messages", result->plan->messages);
     set_limit(object, "per_connection", result->plan->per_connection);
     set_limit(object, "duration_ns", result->plan->duration_ns);
-    set_count(object, "warmup_ns", 0);
+    set_count(object, "warmup_ns", config->warmup_ns);
+    set_count(object, "ramp_asked_ns", config->ramp_ns);
     set_count(object, "drain_ns", config->drain_ns);
     set_count(object, "timeout_ns", config->timeout_ns);
     set(object, "body", body);
@@ -148,6 +151,27 @@ static json_t *make_environment(const struct load_result *result)
     return object;
 }
 
+/* Of the messages due, how many started on time, and how late the others did. */
+static void set_lateness(json_t *checks, const struct load_result *result)
+{
+    const struct histogram *lateness = &result->tally.lateness;
+    uint64_t limit_ns = result->late_limit_ns;
+
+    set(checks, "schedule_on_time_ratio", NULL);
+    set(checks, "late_p99_ns", NULL);
+    set(checks, "late_own_p99_ns", NULL);
+    set(checks, "late_limit_ns", NULL);
+    set(checks, "backlog_longest", NULL);
+    if (result->plan->rate_per_s == 0) return;
+    set_count(checks, "late_limit_ns", limit_ns);
+    set_count(checks, "backlog_longest", result->backlog_longest);
+    if (lateness->total_count == 0) return;
+    double on_time = (double)histogram_count_between(lateness, 0, limit_ns + 1);
+    set(checks, "schedule_on_time_ratio", json_real(on_time / (double)result->tally.due));
+    set_count(checks, "late_p99_ns", histogram_percentile(lateness, 99));
+    set_count(checks, "late_own_p99_ns", histogram_percentile(&result->tally.late_own, 99));
+}
+
 static json_t *make_verdict(const struct load_result *result)
 {
     static const char *const names[] = {"valid", "suspect", "invalid"};
@@ -157,11 +181,10 @@ static json_t *make_verdict(const struct load_result *result)
 
     for (uint32_t index = 0; index < result->verdict.reason_count; index++)
         (void)json_array_append_new(reasons, json_string(result->verdict.reasons[index]));
-    set(checks, "schedule_on_time_ratio", NULL);
-    set(checks, "late_p99_ns", NULL);
+    set_lateness(checks, result);
     set(checks, "busy_max_ratio", json_real(result->busy_max_ratio));
     set_count(checks, "reap_delay_p99_ns", histogram_percentile(&result->tally.reap, 99));
-    set(checks, "littles_law_ratio", NULL);
+    set(checks, "littles_law_ratio", json_real(result->littles_ratio));
     set_count(checks, "cq_overflows", result->ring_overflows);
     set_count(checks, "receive_buffers_ran_out", result->ring_no_buffers);
     set_count(checks, "connections_reached", result->tally.reached);
@@ -175,17 +198,17 @@ static json_t *make_verdict(const struct load_result *result)
     return object;
 }
 
-static json_t *make_totals(const struct load_result *result)
+static json_t *make_totals(const struct load_result *result, const struct load_tally *tally)
 {
-    const struct load_tally *tally = &result->tally;
+    bool is_open = result->plan->rate_per_s > 0;
     uint64_t accepted = tally->outcomes[LOAD_OUTCOME_ACCEPTED];
     json_t *object = json_object();
 
-    set(object, "due", NULL);
+    set(object, "due", is_open ? json_integer((json_int_t)tally->due) : NULL);
     set_count(object, "started", tally->started);
     for (uint32_t outcome = 0; outcome < LOAD_OUTCOME_COUNT; outcome++)
         set_count(object, load_outcome_name((enum load_outcome)outcome), tally->outcomes[outcome]);
-    set(object, "dropped_schedule", NULL);
+    set(object, "dropped_schedule", is_open ? json_integer((json_int_t)tally->dropped) : NULL);
     set_count(object, "accepted_in_time", tally->accepted_in_time);
     set_count(object, "recipients_accepted", tally->recipients_accepted);
     set_count(object, "recipients_rejected", tally->recipients_rejected);
@@ -201,7 +224,7 @@ static json_t *make_totals(const struct load_result *result)
 static json_t *make_rates(const struct load_result *result)
 {
     json_t *object = json_object();
-    set(object, "due_per_s", NULL);
+    set(object, "due_per_s", result->plan->rate_per_s > 0 ? json_real(result->due_per_s) : NULL);
     set(object, "accepted_per_s", json_real(result->accepted_per_s));
     set(object, "body_bytes_per_s",
         json_real(result->accepted_per_s * (double)result->config->length));
@@ -244,14 +267,15 @@ static json_t *make_latency(const struct histogram *histogram)
     return object;
 }
 
-static json_t *make_latencies(const struct load_result *result)
+static json_t *make_latencies(const struct load_tally *tally)
 {
     json_t *object = json_object();
-    set(object, "response", NULL);
-    set(object, "service", make_latency(&result->tally.service));
-    set(object, "failure", make_latency(&result->tally.failure));
-    set(object, "lateness", NULL);
-    set(object, "reap_delay", make_latency(&result->tally.reap));
+    set(object, "response", make_latency(&tally->response));
+    set(object, "service", make_latency(&tally->service));
+    set(object, "failure", make_latency(&tally->failure));
+    set(object, "unfinished", make_latency(&tally->unfinished));
+    set(object, "lateness", make_latency(&tally->lateness));
+    set(object, "reap_delay", make_latency(&tally->reap));
     return object;
 }
 
@@ -343,10 +367,13 @@ static json_t *make_errors(const struct load_tally *tally)
     return array;
 }
 
-static json_t *make_intervals(const struct load_progress *progress)
+/* t_ns is since the measured time began: the warm-up's are below 0. */
+static json_t *make_intervals(const struct load_result *result)
 {
-    static const char *const names[] = {"t_ns",    "length_ns", "accepted", "failed",
-                                        "mean_ns", "open",      "down",     "busy_ratio"};
+    const struct load_progress *progress = result->progress;
+    bool is_open = result->plan->rate_per_s > 0;
+    static const char *const names[] = {"t_ns",    "length_ns", "due",  "accepted",  "failed",
+                                        "mean_ns", "open",      "down", "busy_ratio"};
     enum { COLUMNS = sizeof names / sizeof names[0] };
     json_t *columns[COLUMNS];
     json_t *object = json_object();
@@ -359,8 +386,9 @@ static json_t *make_intervals(const struct load_progress *progress)
         uint64_t mean_ns =
             interval->accepted > 0 ? interval->service_sum_ns / interval->accepted : 0;
         json_t *values[COLUMNS] = {
-            json_integer((json_int_t)interval->start_ns),
+            json_integer((json_int_t)interval->start_ns - (json_int_t)result->plan->warmup_ns),
             json_integer((json_int_t)interval->length_ns),
+            is_open ? json_integer((json_int_t)interval->due) : json_null(),
             json_integer((json_int_t)interval->accepted),
             json_integer((json_int_t)interval->failed),
             interval->accepted > 0 ? json_integer((json_int_t)mean_ns) : json_null(),
@@ -373,10 +401,18 @@ static json_t *make_intervals(const struct load_progress *progress)
     }
     for (uint32_t column = 0; column < COLUMNS; column++)
         set(object, names[column], columns[column]);
-    set(object, "due", NULL);
     set(object, "p50_ns", NULL);
     set(object, "p99_ns", NULL);
     set(object, "max_ns", NULL);
+    return object;
+}
+
+static json_t *make_warmup(const struct load_result *result)
+{
+    if (result->plan->warmup_ns == 0) return NULL;
+    json_t *object = json_object();
+    set(object, "totals", make_totals(result, &result->warmup));
+    set(object, "latency", make_latencies(&result->warmup));
     return object;
 }
 
@@ -390,19 +426,19 @@ static json_t *make_result(const struct load_result *result)
     set(root, "config", make_config(result));
     set(root, "environment", make_environment(result));
     set(root, "verdict", make_verdict(result));
-    set(root, "totals", make_totals(result));
+    set(root, "totals", make_totals(result, &result->tally));
     set(root, "measured_ns", json_integer((json_int_t)result->measured_ns));
     set(root, "ramp_ns", json_integer((json_int_t)result->ramp_ns));
     set(root, "rates", make_rates(result));
-    set(root, "latency", make_latencies(result));
+    set(root, "latency", make_latencies(&result->tally));
     set(root, "phases", make_phases(result));
     set(root, "replies", make_replies(&result->tally));
     set(root, "errors", make_errors(&result->tally));
-    set(root, "intervals", make_intervals(result->progress));
+    set(root, "intervals", make_intervals(result));
     set(root, "watch", NULL);
     set(root, "delivery", NULL);
     set(root, "thresholds", json_array());
-    set(root, "warmup", NULL);
+    set(root, "warmup", make_warmup(result));
     return root;
 }
 

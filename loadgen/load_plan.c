@@ -48,6 +48,7 @@ struct load_share load_plan_share(const struct load_plan *plan, uint32_t worker)
         .per_connection = plan->per_connection,
         .next_sequence = worker + 1,
         .sequence_step = plan->workers,
+        .backlog = plan->backlog / plan->workers,
     };
 }
 

@@ -21,6 +21,7 @@ void load_progress_close(struct load_progress *progress)
 
 struct sums {
     uint64_t accepted;
+    uint64_t due;
     uint64_t failed;
     uint64_t service_sum_ns;
     uint32_t up;
@@ -33,6 +34,7 @@ static struct sums read_gauges(const struct load_worker *workers, uint32_t count
     for (uint32_t index = 0; index < count; index++) {
         const struct load_gauge *gauge = &workers[index].gauge;
         sums.accepted += atomic_load_explicit(&gauge->accepted, memory_order_relaxed);
+        sums.due += atomic_load_explicit(&gauge->due, memory_order_relaxed);
         sums.failed += atomic_load_explicit(&gauge->failed, memory_order_relaxed);
         sums.service_sum_ns += atomic_load_explicit(&gauge->service_sum_ns, memory_order_relaxed);
         sums.up += atomic_load_explicit(&gauge->up, memory_order_relaxed);
@@ -90,6 +92,7 @@ struct load_interval load_progress_take(struct load_progress *progress,
         .start_ns = progress->last_ns - progress->begin_ns,
         .length_ns = length_ns,
         .accepted = sums.accepted - progress->accepted,
+        .due = sums.due - progress->due,
         .failed = sums.failed - progress->failed,
         .service_sum_ns = sums.service_sum_ns - progress->service_sum_ns,
         .up = sums.up,
@@ -98,6 +101,7 @@ struct load_interval load_progress_take(struct load_progress *progress,
     };
     progress->last_ns = now_ns;
     progress->accepted = sums.accepted;
+    progress->due = sums.due;
     progress->failed = sums.failed;
     progress->service_sum_ns = sums.service_sum_ns;
     keep(progress, &interval);
@@ -150,4 +154,26 @@ uint64_t load_progress_down_worst(const struct load_progress *progress)
         if (both > worst) worst = both;
     }
     return worst;
+}
+
+double load_progress_busy_worst(const struct load_progress *progress)
+{
+    double worst = 0;
+    for (uint32_t index = 0; index < progress->count; index++) {
+        const struct load_interval *interval = &progress->intervals[index];
+        if (interval->length_ns < CLOCK_NS_PER_S / 2) continue;
+        if (interval->busy_ratio > worst) worst = interval->busy_ratio;
+    }
+    return worst;
+}
+
+uint32_t load_progress_busy_seconds(const struct load_progress *progress, double ratio)
+{
+    uint32_t running = 0;
+    uint32_t most = 0;
+    for (uint32_t index = 0; index < progress->count; index++) {
+        running = progress->intervals[index].busy_ratio > ratio ? running + 1 : 0;
+        if (running > most) most = running;
+    }
+    return most;
 }

@@ -21,6 +21,7 @@ struct load_interval {
     uint64_t start_ns; /* since the run began */
     uint64_t length_ns;
     uint64_t accepted;
+    uint64_t due; /* open loop */
     uint64_t failed;
     uint64_t service_sum_ns; /* of those accepted */
     uint32_t up;             /* at its end        */
@@ -35,6 +36,7 @@ struct load_progress {
     uint64_t begin_ns;
     uint64_t last_ns;
     uint64_t accepted;
+    uint64_t due;
     uint64_t failed;
     uint64_t service_sum_ns;
     uint64_t busy_ns[LOAD_PLAN_WORKERS_MAX];
@@ -55,6 +57,12 @@ struct load_interval load_progress_take(struct load_progress *progress,
 
 /* " 12s/60s  conn 10000  ok 49.9k/s ..." into `out` (LOAD_PROGRESS_MAX bytes). */
 void load_progress_format(char *out, const struct load_interval *interval, uint64_t duration_ns);
+
+/* The busiest worker's share in its busiest second. */
+double load_progress_busy_worst(const struct load_progress *progress);
+
+/* The most seconds running in which a worker was busier than `ratio`. */
+uint32_t load_progress_busy_seconds(const struct load_progress *progress, double ratio);
 
 /* The most connections that were down at the ends of two intervals running. */
 uint64_t load_progress_down_worst(const struct load_progress *progress);

@@ -73,17 +73,23 @@ static void put_head(const struct load_result *result, FILE *file)
     char a[UNITS_TEXT_MAX];
     char b[UNITS_TEXT_MAX];
 
-    (void)fprintf(file, "loadgen %s  %s  closed loop, %llu connection%s, %u thread%s\n",
-                  RINGSINK_VERSION, result->environment.target,
-                  (unsigned long long)plan->connections, plural(plan->connections), plan->workers,
-                  plural(plan->workers));
+    char loop[64] = "closed loop";
+
+    if (plan->rate_per_s > 0)
+        (void)snprintf(loop, sizeof loop, "open loop, %s msg/s %s", count_text(a, plan->rate_per_s),
+                       result->config->arrival_text);
+    (void)fprintf(file, "loadgen %s  %s  %s, %llu connection%s, %u thread%s\n", RINGSINK_VERSION,
+                  result->environment.target, loop, (unsigned long long)plan->connections,
+                  plural(plan->connections), plan->workers, plural(plan->workers));
     (void)fprintf(file, "pipelining %s, bodies of %s octets, %llu recipient%s a message\n",
                   load_pipelining_name(result->mode), count_text(a, result->config->length),
                   (unsigned long long)result->config->recipients,
                   plural(result->config->recipients));
-    (void)fprintf(file, "%s measured%s (connecting took %s)\n",
-                  units_format_duration(a, result->measured_ns),
-                  result->is_aborted ? ", ABORTED" : "", units_format_duration(b, result->ramp_ns));
+    (void)fprintf(file, "%s measured%s", units_format_duration(a, result->measured_ns),
+                  result->is_aborted ? ", ABORTED" : "");
+    if (plan->warmup_ns > 0)
+        (void)fprintf(file, " after %s of warm-up", units_format_duration(a, plan->warmup_ns));
+    (void)fprintf(file, " (connecting took %s)\n", units_format_duration(b, result->ramp_ns));
     (void)fprintf(file, "run %016llx  seed %llu\n", (unsigned long long)result->run,
                   (unsigned long long)result->config->seed);
 }
@@ -107,12 +113,34 @@ static void put_notes(const struct load_result *result, FILE *file)
     }
 }
 
+/* How well the due times were kept, and whose doing it was where they were not. */
+static void put_schedule(const struct load_result *result, FILE *file)
+{
+    const struct load_tally *tally = &result->tally;
+    double due = tally->due > 0 ? (double)tally->due : 1;
+    uint64_t limit_ns = result->late_limit_ns;
+    uint64_t late = histogram_count_between(&tally->lateness, limit_ns + 1, UINT64_MAX);
+    uint64_t own = histogram_count_between(&tally->late_own, limit_ns + 1, UINT64_MAX);
+    char limit[UNITS_TEXT_MAX];
+
+    units_format_duration(limit, limit_ns);
+    (void)fprintf(file, "schedule kept (%.2f %% started within %s), busy %.0f %%\n",
+                  100 * (due - (double)own) / due, limit, 100 * result->busy_max_ratio);
+    if ((double)late > 0.01 * due)
+        (void)fprintf(file,
+                      "%18s%.1f %% started later because all sessions were busy: the server, "
+                      "or\n%18stoo small a -c, is the limit\n",
+                      "", 100 * (double)(late - own) / due, "");
+}
+
 static void put_verdict(const struct load_result *result, FILE *file)
 {
     const struct load_verdict *verdict = &result->verdict;
 
     (void)fprintf(file, "\nVERDICT  %-8s ", load_verdict_name(verdict->status));
-    if (verdict->reason_count == 0)
+    if (verdict->reason_count == 0 && result->plan->rate_per_s > 0)
+        put_schedule(result, file);
+    else if (verdict->reason_count == 0)
         (void)fprintf(file, "generator busy %.0f %%\n", 100 * result->busy_max_ratio);
     for (uint32_t index = 0; index < verdict->reason_count; index++) {
         if (index > 0) (void)fprintf(file, "%18s", "");
@@ -136,10 +164,17 @@ static void put_totals(const struct load_result *result, FILE *file)
     char c[UNITS_TEXT_MAX];
     char d[UNITS_TEXT_MAX];
 
-    (void)fprintf(file, "\nmessages    %11s started %11s accepted (%.3f %%) %7s failed\n",
-                  count_text(a, tally->started), count_text(b, accepted),
-                  percent(accepted, tally->started), count_text(c, load_tally_failed(tally)));
-    (void)fprintf(file, "rate        %11s accepted/s %8.1f MB/s body\n",
+    bool is_open = result->plan->rate_per_s > 0;
+    uint64_t asked = is_open ? tally->due : tally->started;
+
+    (void)fprintf(file, "\nmessages    %11s %-7s %11s accepted (%.3f %%) %7s failed\n",
+                  count_text(a, asked), is_open ? "due" : "started", count_text(b, accepted),
+                  percent(accepted, asked),
+                  count_text(c, load_tally_failed(tally) + tally->dropped));
+    (void)fprintf(file, "rate        ");
+    if (is_open)
+        (void)fprintf(file, "%11s due/s   ", count_text(a, (uint64_t)(result->due_per_s + 0.5)));
+    (void)fprintf(file, "%11s accepted/s %8.1f MB/s body\n",
                   count_text(a, (uint64_t)(result->accepted_per_s + 0.5)), body_per_s / 1e6);
     (void)fprintf(file, "connections %11s asked %13s reached %7s lost, %s reopened\n",
                   count_text(a, result->plan->connections), count_text(b, tally->reached),
@@ -215,13 +250,22 @@ static void put_latency(const struct load_result *result, FILE *file)
     if (tally->service.total_count == 0) return;
     (void)fprintf(file, "\n%-9s %8s %8s %8s %8s %8s %8s %8s\n", "latency", "min", "p50", "p90",
                   "p99", "p99.9", "max", "mean");
+    bool is_open = result->plan->rate_per_s > 0;
+    if (is_open) put_latency_row("response", &tally->response, file);
     put_latency_row("service", &tally->service, file);
-    (void)fprintf(file, "  (first octet of MAIL to last reply, accepted messages)\n");
-    put_wrapped(file,
-                "  closed loop: stalls hide other messages, so these are no response times; an "
-                "open loop is coming",
-                2);
-    if (!result->config->no_histogram) load_report_histogram(&tally->service, file);
+    if (is_open) put_latency_row("lateness", &tally->lateness, file);
+    if (is_open)
+        (void)fprintf(file, "  (response: from when it was due; service: from when it started; "
+                            "lateness:\n  the difference)\n");
+    else
+        put_wrapped(
+            file,
+            "  (first octet of MAIL to last reply, accepted messages) closed loop: stalls hide "
+            "other messages, so these are no response times; -R N gives those",
+            2);
+    if (!result->config->no_histogram)
+        load_report_histogram(is_open ? &tally->response : &tally->service, file);
+    if (tally->unfinished.total_count > 0) put_latency_row("cut off", &tally->unfinished, file);
     if (tally->failure.total_count > 0) put_latency_row("failure", &tally->failure, file);
 }
 
@@ -295,12 +339,14 @@ static void put_failures(const struct load_result *result, FILE *file)
 
 static void put_last_lines(const struct load_result *result, FILE *file)
 {
-    const struct histogram *service = &result->tally.service;
+    bool is_open = result->plan->rate_per_s > 0;
+    const struct histogram *shown = is_open ? &result->tally.response : &result->tally.service;
     char text[LOAD_REPORT_VALUE_MAX];
-    uint64_t scale_ns = row_scale(service);
+    uint64_t scale_ns = row_scale(shown);
 
     (void)fprintf(file, "\nMessages/sec:  %.2f\n", result->accepted_per_s);
-    (void)fprintf(file, "Service p99:   %s\n", percentile_text(text, service, 99, scale_ns));
+    (void)fprintf(file, "%s %s\n", is_open ? "Response p99: " : "Service p99:  ",
+                  percentile_text(text, shown, 99, scale_ns));
 }
 
 void load_report_write(const struct load_result *result, FILE *file)

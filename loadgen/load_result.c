@@ -4,15 +4,24 @@
 
 static void merge_workers(struct load_result *result, const struct load_conductor *conductor)
 {
+    double area_ns = 0;
+    double spent_ns = 0;
     for (uint32_t index = 0; index < conductor->count; index++) {
         const struct load_worker *worker = &conductor->workers[index];
-        load_tally_merge(&result->tally, &worker->clients.tally);
+        const struct load_clients *clients = &worker->clients;
+        load_tally_merge(&result->tally, &clients->tally);
+        load_tally_merge(&result->warmup, &clients->warmup);
+        if (clients->backlog.longest > result->backlog_longest)
+            result->backlog_longest = clients->backlog.longest;
+        area_ns += (double)clients->in_flight_area_ns;
+        spent_ns += (double)clients->spent_ns;
         result->ring_overflows += worker->ring_counts.overflows;
         result->ring_no_buffers += worker->ring_counts.no_buffers;
         if (worker->busy_ratio > result->busy_max_ratio)
             result->busy_max_ratio = worker->busy_ratio;
-        if (worker->clients.gave_up != 0) result->gave_up = worker->clients.gave_up;
+        if (clients->gave_up != 0) result->gave_up = clients->gave_up;
     }
+    result->littles_ratio = spent_ns > 0 ? area_ns / spent_ns : 1;
 }
 
 /* All of -d, even if nothing came any more; where the run ended before, to the last outcome. */
@@ -21,8 +30,11 @@ static uint64_t measure(const struct load_result *result, const struct load_cond
     uint64_t last_ns = result->tally.last_end_ns;
     uint64_t limit_ns = result->plan->duration_ns;
 
-    if (conductor->end_ns - conductor->begin_ns >= limit_ns) return limit_ns;
-    return last_ns > conductor->begin_ns ? last_ns - conductor->begin_ns : 0;
+    uint64_t begin_ns = conductor->begin_ns + result->plan->warmup_ns;
+
+    if (conductor->end_ns <= begin_ns) return 0;
+    if (conductor->end_ns - begin_ns >= limit_ns) return limit_ns;
+    return last_ns > begin_ns ? last_ns - begin_ns : 0;
 }
 
 static enum load_pipelining choose_mode(const struct load_tally *tally)
@@ -41,6 +53,11 @@ static uint64_t sum_acknowledged(const struct load_tally *tally)
     return sum;
 }
 
+static uint64_t count_late(const struct histogram *lateness, uint64_t limit_ns)
+{
+    return histogram_count_between(lateness, limit_ns + 1, UINT64_MAX);
+}
+
 static void judge(struct load_result *result)
 {
     const struct load_tally *tally = &result->tally;
@@ -56,6 +73,15 @@ static void judge(struct load_result *result)
         .clock_cost_ns = result->environment.clock_cost_ns,
         .clock_source = result->environment.clock_source,
         .reap_p99_ns = histogram_percentile(&tally->reap, 99),
+        .is_open = result->plan->rate_per_s > 0,
+        .due = tally->due,
+        .dropped = tally->dropped,
+        .late_own = count_late(&tally->late_own, result->late_limit_ns),
+        .late = count_late(&tally->lateness, result->late_limit_ns),
+        .late_limit_ns = result->late_limit_ns,
+        .littles_ratio = result->littles_ratio,
+        .busy_seconds = load_progress_busy_seconds(result->progress, LOAD_BUSY_INVALID),
+        .busy_worst = load_progress_busy_worst(result->progress),
         .busy_max_ratio = result->busy_max_ratio,
         .gave_up = result->gave_up,
     };
@@ -76,7 +102,11 @@ int load_result_open(struct load_result *result, const struct load_conductor *co
         .is_aborted = conductor->signal_number != 0,
     };
     int error = load_tally_open(&result->tally);
-    if (error < 0) return error;
+    if (error == 0) error = load_tally_open(&result->warmup);
+    if (error < 0) {
+        load_tally_close(&result->tally);
+        return error;
+    }
     merge_workers(result, conductor);
     load_environment_read(&result->environment,
                           &result->config->addresses[result->first->address_index]);
@@ -85,11 +115,17 @@ int load_result_open(struct load_result *result, const struct load_conductor *co
     if (result->measured_ns > 0)
         result->accepted_per_s = (double)result->tally.accepted_in_time * (double)CLOCK_NS_PER_S /
                                  (double)result->measured_ns;
+    if (result->measured_ns > 0)
+        result->due_per_s =
+            (double)result->tally.due * (double)CLOCK_NS_PER_S / (double)result->measured_ns;
+    uint64_t one_percent_ns = histogram_percentile(&result->tally.service, 50) / 100;
+    result->late_limit_ns = one_percent_ns > CLOCK_NS_PER_MS ? one_percent_ns : CLOCK_NS_PER_MS;
     judge(result);
     return 0;
 }
 
 void load_result_close(struct load_result *result)
 {
+    load_tally_close(&result->warmup);
     load_tally_close(&result->tally);
 }

@@ -22,7 +22,8 @@ struct load_result {
     const struct load_progress *progress;
     const struct load_clients *first; /* of worker 0: banner and EHLO as seen */
     struct load_environment environment;
-    struct load_tally tally;
+    struct load_tally tally;  /* of the measured time */
+    struct load_tally warmup; /* of messages due before it */
     struct load_verdict verdict;
     uint64_t run;
     uint64_t started_realtime_ns;
@@ -32,6 +33,10 @@ struct load_result {
     uint64_t ring_no_buffers;
     double busy_max_ratio;
     double accepted_per_s;
+    double due_per_s;          /* open loop */
+    double littles_ratio;      /* messages in flight by time, to their own times added up */
+    uint32_t backlog_longest;  /* of one worker */
+    uint64_t late_limit_ns;    /* a start later than this is no start on time */
     int gave_up;               /* errno, or 0 */
     enum load_pipelining mode; /* that most sessions agreed on */
     bool is_aborted;

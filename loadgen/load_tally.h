@@ -64,6 +64,8 @@ struct load_tally_error {
 };
 
 struct load_tally {
+    uint64_t due;     /* open loop: messages that the schedule wanted begun         */
+    uint64_t dropped; /* of them: the backlog was full                          */
     uint64_t started;
     uint64_t outcomes[LOAD_OUTCOME_COUNT];
     uint64_t accepted_in_time; /* before the end of -d                             */
@@ -85,9 +87,13 @@ struct load_tally {
     uint32_t error_count;
     uint64_t errors_beyond;
     struct histogram phases[LOAD_PHASE_COUNT];
-    struct histogram service; /* of accepted messages                             */
-    struct histogram failure; /* start to outcome of the others                   */
-    struct histogram reap;    /* how late a completion may have been looked at    */
+    struct histogram response;   /* open loop: due to last reply, of accepted messages    */
+    struct histogram service;    /* start to last reply, of accepted messages             */
+    struct histogram failure;    /* due, or closed loop: start, to outcome of the others  */
+    struct histogram unfinished; /* open loop: the age of those that the run's end cut    */
+    struct histogram lateness;   /* open loop: due to start                               */
+    struct histogram late_own;   /* of those that became due while a session was idle     */
+    struct histogram reap;       /* how late a completion may have been looked at    */
 };
 
 /* 0 or -ENOMEM. */

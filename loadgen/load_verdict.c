@@ -10,6 +10,9 @@
 #define CLOCK_LIMIT_NS 200u /* above, reading the clock has become a system call             */
 #define FAILED_PERCENT 1u   /* above, rate and latency are of a mixture */
 #define SHORTEST_NS    1000000000u
+#define LATE_SHARE     0.01 /* of the messages due may start late by our doing */
+#define LITTLE_LOW     0.98
+#define LITTLE_HIGH    1.02
 #define DOWN_LIMIT     1000u /* one connection in so many may be down                        */
 
 __attribute__((format(printf, 3, 4))) static void
@@ -27,7 +30,12 @@ add(struct load_verdict *verdict, enum load_verdict_status status, const char *f
 
 static void judge_counts(struct load_verdict *verdict, const struct load_verdict_facts *facts)
 {
-    if (facts->started != facts->with_outcome)
+    if (facts->is_open && facts->due != facts->with_outcome + facts->dropped)
+        add(verdict, LOAD_VERDICT_INVALID,
+            "%llu messages were due, but %llu have an outcome and %llu were dropped",
+            (unsigned long long)facts->due, (unsigned long long)facts->with_outcome,
+            (unsigned long long)facts->dropped);
+    if (!facts->is_open && facts->started != facts->with_outcome)
         add(verdict, LOAD_VERDICT_INVALID, "%llu messages started, but %llu have an outcome",
             (unsigned long long)facts->started, (unsigned long long)facts->with_outcome);
     if (facts->acknowledged != facts->accepted)
@@ -70,7 +78,7 @@ static void judge_generator(struct load_verdict *verdict, const struct load_verd
 {
     char reap[UNITS_TEXT_MAX];
 
-    if (facts->busy_max_ratio > BUSY_LIMIT)
+    if (!facts->is_open && facts->busy_max_ratio > BUSY_LIMIT)
         add(verdict, LOAD_VERDICT_SUSPECT,
             "generator-bound%s; latencies include our own queueing (reap delay p99 %s)",
             facts->accepted == facts->with_outcome ? ": the server can do at least this" : "",
@@ -81,6 +89,39 @@ static void judge_generator(struct load_verdict *verdict, const struct load_verd
             (unsigned long long)facts->clock_cost_ns, facts->clock_source);
 }
 
+/* Late although a session was idle: that is us. Late because all were busy: that is the server. */
+static void judge_schedule(struct load_verdict *verdict, const struct load_verdict_facts *facts)
+{
+    char limit[UNITS_TEXT_MAX];
+    double due = (double)facts->due;
+
+    if (!facts->is_open || facts->due == 0) return;
+    units_format_duration(limit, facts->late_limit_ns);
+    if (facts->dropped > 0)
+        add(verdict, LOAD_VERDICT_INVALID,
+            "%llu of %llu messages due were dropped: all sessions were busy and the backlog was "
+            "full; the server (or -c) can't take this rate",
+            (unsigned long long)facts->dropped, (unsigned long long)facts->due);
+    if ((double)facts->late_own > LATE_SHARE * due)
+        add(verdict, LOAD_VERDICT_INVALID,
+            "schedule not kept: %.1f %% of the messages started more than %s late while sessions "
+            "were idle: the generator is too slow here",
+            100 * (double)facts->late_own / due, limit);
+    if (facts->busy_seconds >= LOAD_BUSY_INVALID_S)
+        add(verdict, LOAD_VERDICT_INVALID,
+            "generator saturated: a worker was busy above %.0f %% for %u s running",
+            100 * LOAD_BUSY_INVALID, facts->busy_seconds);
+    else if (facts->busy_worst > LOAD_BUSY_SUSPECT)
+        add(verdict, LOAD_VERDICT_SUSPECT,
+            "a worker was busy %.0f %% of a second: more -t, or a "
+            "lower -R",
+            100 * facts->busy_worst);
+    if (facts->littles_ratio < LITTLE_LOW || facts->littles_ratio > LITTLE_HIGH)
+        add(verdict, LOAD_VERDICT_INVALID,
+            "Little's law does not hold: messages in flight are %.3f of what their times say",
+            facts->littles_ratio);
+}
+
 struct load_verdict load_verdict_make(const struct load_verdict_facts *facts)
 {
     struct load_verdict verdict = {.status = LOAD_VERDICT_VALID};
@@ -88,6 +129,7 @@ struct load_verdict load_verdict_make(const struct load_verdict_facts *facts)
     judge_outcomes(&verdict, facts);
     judge_population(&verdict, facts);
     judge_generator(&verdict, facts);
+    judge_schedule(&verdict, facts);
     return verdict;
 }
 

@@ -11,6 +11,10 @@
 
 #define LOAD_VERDICT_REASONS_MAX 6u
 #define LOAD_VERDICT_TEXT_MAX    240u
+/* Open loop: a generator that is busier in a second is no judge of lateness. */
+#define LOAD_BUSY_SUSPECT   0.85
+#define LOAD_BUSY_INVALID   0.95
+#define LOAD_BUSY_INVALID_S 5u
 
 enum load_verdict_status { LOAD_VERDICT_VALID, LOAD_VERDICT_SUSPECT, LOAD_VERDICT_INVALID };
 
@@ -29,6 +33,15 @@ struct load_verdict_facts {
     uint64_t reap_p99_ns;
     double busy_max_ratio; /* of the busiest worker                                */
     int gave_up;           /* errno, or 0                                          */
+    bool is_open;
+    uint64_t due;      /* open loop: of the schedule, in the measured time         */
+    uint64_t dropped;  /* of them: the backlog was full                            */
+    uint64_t late;     /* of them: started later than late_limit_ns                */
+    uint64_t late_own; /* of these: although a session was idle                    */
+    uint64_t late_limit_ns;
+    double littles_ratio;  /* in flight by time, to the messages' own times        */
+    double busy_worst;     /* of the busiest worker in its busiest second          */
+    uint32_t busy_seconds; /* seconds above LOAD_BUSY_INVALID, running             */
 };
 
 struct load_verdict {

@@ -33,6 +33,7 @@ enum load_command {
 struct load_gauge {
     _Atomic uint64_t accepted;
     _Atomic uint64_t failed;
+    _Atomic uint64_t due;
     _Atomic uint64_t service_sum_ns;
     _Atomic uint32_t up;
     _Atomic uint32_t down;
@@ -66,10 +67,11 @@ struct load_worker {
     int ring_error;   /* -errno of ring_open()  */
     int memory_error; /* -errno                 */
     bool was_settled;
+    bool is_measuring; /* the warm-up is over */
     bool is_cut;
     uint64_t drain_ns; /* when what is in flight is given up, or UINT64_MAX */
     uint64_t cut_ns;   /* when it was */
-    uint64_t begin_ns; /* the measured time: busy_ratio is of this */
+    uint64_t begin_ns; /* the measured time, or its warm-up's: busy_ratio is of this */
     uint64_t begin_busy_ns;
     double busy_ratio; /* share of the measured time that it was not blocked */
 };

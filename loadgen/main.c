@@ -38,8 +38,12 @@ static struct load_plan make_plan(const struct load_config *config)
 {
     uint32_t workers = (uint32_t)config->threads;
     if (workers == 0) workers = load_plan_choose_workers(config->connections, count_cores(config));
-    return load_plan_make(config->connections, config->messages, config->per_connection,
-                          config->duration_ns, workers);
+    struct load_plan plan = load_plan_make(config->connections, config->messages,
+                                           config->per_connection, config->duration_ns, workers);
+    plan.warmup_ns = config->warmup_ns;
+    plan.rate_per_s = config->rate_per_s;
+    plan.backlog = config->backlog;
+    return plan;
 }
 
 static void check_descriptors(const struct load_plan *plan)
@@ -99,6 +103,7 @@ static void print_plan(const struct load_run *run)
     char address[NET_TEXT_MAX];
     char length[UNITS_TEXT_MAX];
     char duration[UNITS_TEXT_MAX];
+    char warmup[UNITS_TEXT_MAX];
     char memory[UNITS_TEXT_MAX];
     uint64_t bytes = 0;
 
@@ -109,14 +114,19 @@ static void print_plan(const struct load_run *run)
     log_info("loadgen %s to %s, run %016llx, seed %llu", RINGSINK_VERSION,
              net_format(address, &config->addresses[0]), (unsigned long long)run->mail->run,
              (unsigned long long)config->seed);
-    log_info("closed loop: %u worker%s, %llu connections, bodies of %s, pipelining %s, at most %s",
-             plan->workers, plan->workers == 1 ? "" : "s", (unsigned long long)plan->connections,
+    if (plan->rate_per_s > 0)
+        log_info("open loop: %llu messages a second due (%s), whatever the server does",
+                 (unsigned long long)plan->rate_per_s, config->arrival_text);
+    log_info("%s%u worker%s, %llu connections, bodies of %s, pipelining %s, at most %s",
+             plan->rate_per_s > 0 ? "" : "closed loop: ", plan->workers,
+             plan->workers == 1 ? "" : "s", (unsigned long long)plan->connections,
              units_format_size(length, config->length),
              load_pipelining_name((enum load_pipelining)config->pipelining),
              units_format_size(memory, bytes));
     if (plan->duration_ns != LOAD_UNLIMITED)
-        log_info("for %s from the moment all are connected; no warm-up",
-                 units_format_duration(duration, plan->duration_ns));
+        log_info("for %s, behind %s of warm-up from the moment all are connected",
+                 units_format_duration(duration, plan->duration_ns),
+                 units_format_duration(warmup, plan->warmup_ns));
 }
 
 /* Why there was nothing to measure, and what to do about it. */
