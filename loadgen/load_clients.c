@@ -36,6 +36,7 @@ int load_clients_open(struct load_clients *clients, uint32_t connecting_max)
     clients->connecting_max = connecting_max;
     clients->sweep_next = clients->count;
     clients->end_ns = LOAD_NEVER;
+    clients->opened_ns = clients->now_ns;
     clients->is_copied = load_send_is_copied(clients->mail, clients->script, clients->count);
     random_init(&clients->random, clients->config->seed, clients->share.next_sequence);
     clients->clients = calloc(clients->count, sizeof *clients->clients);
@@ -119,13 +120,29 @@ static void sweep(struct load_clients *clients)
     }
 }
 
+uint64_t load_clients_next_connect(const struct load_clients *clients)
+{
+    if (clients->first_connects == clients->count) return LOAD_NEVER;
+    double part = (double)clients->first_connects / (double)clients->count;
+    return clients->opened_ns + (uint64_t)(part * (double)clients->config->ramp_ns);
+}
+
+/* The ramp holds back who was never connected; it stands in front of the queue. */
+static bool is_held_by_ramp(const struct load_clients *clients)
+{
+    uint64_t next_ns = load_clients_next_connect(clients);
+    return next_ns != LOAD_NEVER && next_ns > clients->now_ns;
+}
+
 static void connect_some(struct load_clients *clients)
 {
     /* Once no connection is wanted, those that wait for one are let go without a bound. */
     while (clients->connecting < clients->connecting_max ||
            !load_clients_want_connection(clients)) {
+        if (load_clients_want_connection(clients) && is_held_by_ramp(clients)) return;
         struct queue_link *link = queue_pop(&clients->to_connect);
         if (link == NULL) return;
+        if (clients->first_connects < clients->count) clients->first_connects++;
         struct load_client *client = QUEUE_OWNER(link, struct load_client, link);
         client->is_queued = false;
         if (load_clients_want_connection(clients))

@@ -43,9 +43,11 @@ struct load_clients {
     struct queue to_connect;
     uint32_t connecting;
     uint32_t connecting_max;
-    uint32_t address_index; /* of config->addresses: the one that answers */
-    uint32_t sweep_next;    /* clients from here on are still to be told of a change */
-    uint32_t up;            /* sessions that are ready */
+    uint32_t first_connects; /* connections that were opened for the first time */
+    uint64_t opened_ns;      /* when the first of them might be */
+    uint32_t address_index;  /* of config->addresses: the one that answers */
+    uint32_t sweep_next;     /* clients from here on are still to be told of a change */
+    uint32_t up;             /* sessions that are ready */
     uint32_t down;
     uint32_t settled;
     uint32_t done;
@@ -91,6 +93,9 @@ MUST_USE bool load_clients_await_due(struct load_clients *clients, struct load_c
 
 /* When the next message is due, or UINT64_MAX. */
 uint64_t load_clients_next_due(const struct load_clients *clients);
+
+/* --ramp: when the next connection may be opened for the first time; UINT64_MAX: all were. */
+uint64_t load_clients_next_connect(const struct load_clients *clients);
 
 /* No message starts any more; sessions end when they have nothing in flight. */
 void load_clients_stop(struct load_clients *clients);

@@ -147,7 +147,8 @@ static void await_start(struct load_conductor *conductor)
 /* Every connection was ready or failed once; or time enough has passed for that. */
 static void await_population(struct load_conductor *conductor)
 {
-    uint64_t end_ns = conductor->opened_ns + conductor->run.config->timeout_ns;
+    const struct load_config *config = conductor->run.config;
+    uint64_t end_ns = conductor->opened_ns + config->ramp_ns + config->timeout_ns;
 
     while (settled(conductor) < conductor->run.plan->connections) {
         if (conductor->signal_number != 0 || all_finished(conductor)) return;

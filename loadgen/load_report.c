@@ -94,11 +94,51 @@ static void put_head(const struct load_result *result, FILE *file)
                   (unsigned long long)result->config->seed);
 }
 
+/* Starts later than the limit: of all messages, and of those that an idle session waited for. */
+static uint64_t count_late(const struct histogram *lateness, uint64_t limit_ns)
+{
+    return histogram_count_between(lateness, limit_ns + 1, UINT64_MAX);
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? 100 * (double)part / (double)whole : 0;
+}
+
+static void put_schedule(const struct load_result *result, FILE *file)
+{
+    const struct load_tally *tally = &result->tally;
+    uint64_t own = count_late(&tally->late_own, result->late_limit_ns);
+    char limit[UNITS_TEXT_MAX];
+
+    (void)fprintf(file, "schedule kept (%.2f %% started within %s), busy %.0f %%\n",
+                  100 - percent(own, tally->due),
+                  units_format_duration(limit, result->late_limit_ns),
+                  100 * result->busy_max_ratio);
+}
+
+/* Late, and no doing of ours. */
+static void put_late_note(const struct load_result *result, FILE *file)
+{
+    const struct load_tally *tally = &result->tally;
+    uint64_t late = count_late(&tally->lateness, result->late_limit_ns);
+    uint64_t own = count_late(&tally->late_own, result->late_limit_ns);
+    char line[256];
+
+    if (late - own <= tally->due / 100) return;
+    (void)snprintf(line, sizeof line,
+                   "note: %.1f %% of the messages started late because all sessions were busy: the "
+                   "server, or too small a -c, is the limit",
+                   percent(late - own, tally->due));
+    put_wrapped(file, line, 0);
+}
+
 static void put_notes(const struct load_result *result, FILE *file)
 {
     enum load_pipelining asked = (enum load_pipelining)result->config->pipelining;
     char line[256];
 
+    put_late_note(result, file);
     if (result->environment.is_same_host) {
         (void)snprintf(line, sizeof line,
                        "note: the target is this host: loadgen and the server share %u CPU%s",
@@ -111,26 +151,6 @@ static void put_notes(const struct load_result *result, FILE *file)
                        load_pipelining_name(asked), load_pipelining_name(result->mode));
         put_wrapped(file, line, 0);
     }
-}
-
-/* How well the due times were kept, and whose doing it was where they were not. */
-static void put_schedule(const struct load_result *result, FILE *file)
-{
-    const struct load_tally *tally = &result->tally;
-    double due = tally->due > 0 ? (double)tally->due : 1;
-    uint64_t limit_ns = result->late_limit_ns;
-    uint64_t late = histogram_count_between(&tally->lateness, limit_ns + 1, UINT64_MAX);
-    uint64_t own = histogram_count_between(&tally->late_own, limit_ns + 1, UINT64_MAX);
-    char limit[UNITS_TEXT_MAX];
-
-    units_format_duration(limit, limit_ns);
-    (void)fprintf(file, "schedule kept (%.2f %% started within %s), busy %.0f %%\n",
-                  100 * (due - (double)own) / due, limit, 100 * result->busy_max_ratio);
-    if ((double)late > 0.01 * due)
-        (void)fprintf(file,
-                      "%18s%.1f %% started later because all sessions were busy: the server, "
-                      "or\n%18stoo small a -c, is the limit\n",
-                      "", 100 * (double)(late - own) / due, "");
 }
 
 static void put_verdict(const struct load_result *result, FILE *file)
@@ -147,11 +167,6 @@ static void put_verdict(const struct load_result *result, FILE *file)
         put_wrapped(file, verdict->reasons[index], 18);
     }
     put_notes(result, file);
-}
-
-static double percent(uint64_t part, uint64_t whole)
-{
-    return whole > 0 ? 100 * (double)part / (double)whole : 0;
 }
 
 static void put_totals(const struct load_result *result, FILE *file)
@@ -243,6 +258,23 @@ void load_report_histogram(const struct histogram *histogram, FILE *file)
     }
 }
 
+static void put_meaning(bool is_open, FILE *file)
+{
+    if (is_open) {
+        put_wrapped(
+            file,
+            "  response: from when it was due; service: from when it started; lateness: the "
+            "difference",
+            2);
+        return;
+    }
+    (void)fprintf(file, "  (first octet of MAIL to last reply, accepted messages)\n");
+    put_wrapped(file,
+                "  closed loop: stalls hide other messages, so these are no response times; with "
+                "--rate there are some",
+                2);
+}
+
 static void put_latency(const struct load_result *result, FILE *file)
 {
     const struct load_tally *tally = &result->tally;
@@ -254,15 +286,7 @@ static void put_latency(const struct load_result *result, FILE *file)
     if (is_open) put_latency_row("response", &tally->response, file);
     put_latency_row("service", &tally->service, file);
     if (is_open) put_latency_row("lateness", &tally->lateness, file);
-    if (is_open)
-        (void)fprintf(file, "  (response: from when it was due; service: from when it started; "
-                            "lateness:\n  the difference)\n");
-    else
-        put_wrapped(
-            file,
-            "  (first octet of MAIL to last reply, accepted messages) closed loop: stalls hide "
-            "other messages, so these are no response times; -R N gives those",
-            2);
+    put_meaning(is_open, file);
     if (!result->config->no_histogram)
         load_report_histogram(is_open ? &tally->response : &tally->service, file);
     if (tally->unfinished.total_count > 0) put_latency_row("cut off", &tally->unfinished, file);

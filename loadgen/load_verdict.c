@@ -105,7 +105,7 @@ static void judge_schedule(struct load_verdict *verdict, const struct load_verdi
     if ((double)facts->late_own > LATE_SHARE * due)
         add(verdict, LOAD_VERDICT_INVALID,
             "schedule not kept: %.1f %% of the messages started more than %s late while sessions "
-            "were idle: the generator is too slow here",
+            "were idle: the generator, or this machine, is too slow for it",
             100 * (double)facts->late_own / due, limit);
     if (facts->busy_seconds >= LOAD_BUSY_INVALID_S)
         add(verdict, LOAD_VERDICT_INVALID,

@@ -173,8 +173,11 @@ static uint64_t sleep_ns(const struct load_worker *worker)
     const struct load_clients *clients = &worker->clients;
     uint64_t sleep = wheel_sleep_ns(&clients->wheel, clients->now_ns, SLEEP_MAX_NS);
     if (clients->sweep_next < clients->count) return 0;
-    if (clients->connecting < clients->connecting_max && !queue_is_empty(&clients->to_connect))
-        return 0;
+    if (clients->connecting < clients->connecting_max && !queue_is_empty(&clients->to_connect)) {
+        uint64_t connect_ns = load_clients_next_connect(clients);
+        if (connect_ns == LOAD_NEVER || connect_ns <= clients->now_ns) return 0;
+        if (connect_ns - clients->now_ns < sleep) sleep = connect_ns - clients->now_ns;
+    }
     uint64_t due_ns = load_clients_next_due(clients);
     if (due_ns <= clients->now_ns) return 0;
     if (due_ns - clients->now_ns < sleep) sleep = due_ns - clients->now_ns;

@@ -112,6 +112,29 @@ static void test_targets(void **state)
     assert_wrong("-4 -6", "-4 and -6");
 }
 
+static void test_open_loop(void **state)
+{
+    (void)state;
+    assert_int_equal(read_line("-d 20s"), LOAD_CONFIG_READY);
+    assert_true(config.rate_per_s == 0);
+    assert_true(config.warmup_ns == 2000000000ull);
+    assert_int_equal(read_line("-n 100"), LOAD_CONFIG_READY);
+    assert_true(config.warmup_ns == 0);
+    assert_int_equal(read_line("-n 100 --warmup 1s"), LOAD_CONFIG_READY);
+    assert_true(config.warmup_ns == 1000000000ull);
+    assert_int_equal(read_line("-R 50k --arrival burst:20 --warmup 0 --ramp 3s"),
+                     LOAD_CONFIG_READY);
+    assert_true(config.rate_per_s == 50000);
+    assert_true(config.backlog == 500000);
+    assert_true(config.warmup_ns == 0);
+    assert_true(config.ramp_ns == 3000000000ull);
+    assert_int_equal(config.arrival.arrival, LOAD_ARRIVAL_BURST);
+    assert_int_equal(config.arrival.burst, 20);
+    assert_int_equal(read_line("-R 5 --max-backlog 7"), LOAD_CONFIG_READY);
+    assert_true(config.backlog == 7);
+    assert_int_equal(config.arrival.arrival, LOAD_ARRIVAL_POISSON);
+}
+
 static void test_wrong_values(void **state)
 {
     (void)state;
@@ -128,7 +151,9 @@ static void test_wrong_values(void **state)
     assert_wrong("--pipelining on", "pipelining");
     assert_wrong("--cpus 1-", "0,2-3");
     assert_wrong("--cpus 1023", "allowed");
-    assert_wrong("--rate 5", "--rate");
+    assert_wrong("--rate x", "--rate");
+    assert_wrong("-R 5 --arrival bursts", "poisson, uniform, burst:100");
+    assert_wrong("--max-backlog 5", "goes with -R");
     assert_wrong("-f a<b", "from");
     assert_wrong("--to <a@b>", "--to");
 }
@@ -210,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_option),
         cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_open_loop),
         cmocka_unit_test(test_wrong_values),
         cmocka_unit_test(test_no_text_becomes_a_command),
         cmocka_unit_test(test_public_addresses),
