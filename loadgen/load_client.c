@@ -301,6 +301,7 @@ static void record_reply(struct load_clients *clients, struct load_client *clien
     if (phase == LOAD_PHASE_DOT) {
         if (client->current.sent_ns == 0) return; /* refused before it had left */
         from_ns = client->current.sent_ns;
+        histogram_record(&clients->slices.active->dot, load_clients_since(clients, from_ns));
     } else if (phase >= LOAD_PHASE_MAIL && phase <= LOAD_PHASE_DATA && !is_separate) {
         return; /* their replies come together: only the envelope is timed */
     } else if (phase == LOAD_PHASE_RSET && !is_separate) {

@@ -44,6 +44,7 @@ int load_clients_open(struct load_clients *clients, uint32_t connecting_max)
     int error = load_tally_open(&clients->tally);
     if (error < 0) goto free_clients;
     error = load_tally_open(&clients->warmup);
+    if (error == 0) error = load_slices_open(&clients->slices);
     if (error == 0 && clients->is_open)
         error = load_backlog_open(&clients->backlog, clients->share.backlog);
     if (error < 0) goto close_tally;
@@ -59,6 +60,7 @@ close_blocks:
     blocks_close(&clients->blocks);
 close_tally:
     load_backlog_close(&clients->backlog);
+    load_slices_close(&clients->slices);
     load_tally_close(&clients->warmup);
     load_tally_close(&clients->tally);
 free_clients:
@@ -72,6 +74,7 @@ void load_clients_close(struct load_clients *clients)
     wheel_close(&clients->wheel);
     blocks_close(&clients->blocks);
     load_backlog_close(&clients->backlog);
+    load_slices_close(&clients->slices);
     load_tally_close(&clients->warmup);
     load_tally_close(&clients->tally);
     free(clients->clients);
@@ -237,6 +240,7 @@ void load_clients_begin(struct load_clients *clients, const struct load_plan *pl
     clients->begin_ns = clients->now_ns;
     clients->measure_ns = clients->now_ns + plan->warmup_ns;
     clients->in_flight_since_ns = clients->now_ns;
+    load_slices_begin(&clients->slices, clients->now_ns);
     load_share_begin(&clients->share, plan, clients->measure_ns);
     clients->end_ns = clients->share.stop_ns;
     clients->sweep_next = 0;

@@ -15,6 +15,7 @@
 #include "loadgen/load_ledger.h"
 #include "loadgen/load_plan.h"
 #include "loadgen/load_schedule.h"
+#include "loadgen/load_slices.h"
 #include "loadgen/load_tally.h"
 
 struct load_config;
@@ -32,6 +33,7 @@ struct load_clients {
     struct load_tally tally;
     struct load_tally warmup;      /* of messages due before measure_ns */
     struct load_schedule schedule; /* open loop */
+    struct load_slices slices;     /* the same second by second */
     struct load_backlog backlog;   /* open loop */
     struct queue idle;             /* open loop: sessions that wait for a message */
     struct load_ledger_buffer ledger;

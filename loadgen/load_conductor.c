@@ -18,6 +18,8 @@
 /* A second signal sooner than this is the first one's echo. */
 #define SAME_SIGNAL_NS (300 * CLOCK_NS_PER_MS)
 #define LINE_EVERY     10u /* intervals, where stderr is no terminal */
+#define SLICE_WAIT_NS  (300 * CLOCK_NS_PER_MS)
+#define SLICE_LOOK_NS  (5 * CLOCK_NS_PER_MS)
 
 static void list_signals(sigset_t *set)
 {
@@ -183,6 +185,15 @@ static struct load_interval take_interval(struct load_conductor *conductor)
                               clock_now_ns());
 }
 
+/* A worker that sleeps turns its slice when it wakes, at the latest after a tenth of a second. */
+static void await_slices(struct load_conductor *conductor)
+{
+    uint64_t end_ns = clock_now_ns() + SLICE_WAIT_NS;
+    while (!load_progress_is_due(&conductor->progress, conductor->workers, conductor->count) &&
+           clock_now_ns() < end_ns)
+        wait_until(conductor, clock_now_ns() + SLICE_LOOK_NS);
+}
+
 static void watch(struct load_conductor *conductor)
 {
     uint64_t next_ns = conductor->begin_ns + CLOCK_NS_PER_S;
@@ -190,6 +201,7 @@ static void watch(struct load_conductor *conductor)
     while (!all_finished(conductor)) {
         wait_until(conductor, next_ns);
         if (clock_now_ns() < next_ns) continue;
+        await_slices(conductor);
         struct load_interval interval = take_interval(conductor);
         show(conductor, &interval);
         next_ns += CLOCK_NS_PER_S;
@@ -202,7 +214,8 @@ void load_conductor_run(struct load_conductor *conductor, const struct load_run 
 {
     *conductor = (struct load_conductor){.run = *run, .count = run->plan->workers};
     open_files(conductor);
-    load_progress_open(&conductor->progress);
+    if (load_progress_open(&conductor->progress) < 0)
+        die(EXIT_CODE_FAILED, "no memory for the intervals");
     conductor->started_realtime_ns = clock_realtime_ns();
     conductor->opened_ns = clock_now_ns();
     start_workers(conductor);

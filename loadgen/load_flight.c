@@ -51,7 +51,10 @@ static void record_latency(struct load_clients *clients, const struct load_fligh
     clients->spent_ns += spent_ns;
     if (outcome == LOAD_OUTCOME_ACCEPTED) {
         histogram_record(&tally->service, spent_ns);
-        if (clients->is_open) histogram_record(&tally->response, since_due_ns);
+        histogram_record(&clients->slices.active->service, spent_ns);
+        if (!clients->is_open) return;
+        histogram_record(&tally->response, since_due_ns);
+        histogram_record(&clients->slices.active->response, since_due_ns);
     } else if (outcome == LOAD_OUTCOME_UNFINISHED) {
         if (clients->is_open) histogram_record(&tally->unfinished, since_due_ns);
     } else {

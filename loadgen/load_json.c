@@ -367,13 +367,20 @@ static json_t *make_errors(const struct load_tally *tally)
     return array;
 }
 
+/* 0 is unknown. */
+static json_t *make_known(uint64_t value)
+{
+    return value > 0 ? json_integer((json_int_t)value) : json_null();
+}
+
 /* t_ns is since the measured time began: the warm-up's are below 0. */
 static json_t *make_intervals(const struct load_result *result)
 {
     const struct load_progress *progress = result->progress;
     bool is_open = result->plan->rate_per_s > 0;
-    static const char *const names[] = {"t_ns",    "length_ns", "due",  "accepted",  "failed",
-                                        "mean_ns", "open",      "down", "busy_ratio"};
+    static const char *const names[] = {"t_ns",   "length_ns", "due",    "accepted",
+                                        "failed", "mean_ns",   "p50_ns", "p99_ns",
+                                        "max_ns", "open",      "down",   "busy_ratio"};
     enum { COLUMNS = sizeof names / sizeof names[0] };
     json_t *columns[COLUMNS];
     json_t *object = json_object();
@@ -385,6 +392,8 @@ static json_t *make_intervals(const struct load_result *result)
         const struct load_interval *interval = &progress->intervals[index];
         uint64_t mean_ns =
             interval->accepted > 0 ? interval->service_sum_ns / interval->accepted : 0;
+        const struct load_interval_latency *latency =
+            is_open ? &interval->response : &interval->service;
         json_t *values[COLUMNS] = {
             json_integer((json_int_t)interval->start_ns - (json_int_t)result->plan->warmup_ns),
             json_integer((json_int_t)interval->length_ns),
@@ -392,6 +401,9 @@ static json_t *make_intervals(const struct load_result *result)
             json_integer((json_int_t)interval->accepted),
             json_integer((json_int_t)interval->failed),
             interval->accepted > 0 ? json_integer((json_int_t)mean_ns) : json_null(),
+            make_known(latency->p50_ns),
+            make_known(latency->p99_ns),
+            make_known(latency->maximum_ns),
             json_integer((json_int_t)interval->up),
             json_integer((json_int_t)interval->down),
             json_real(interval->busy_ratio),
@@ -401,9 +413,6 @@ static json_t *make_intervals(const struct load_result *result)
     }
     for (uint32_t column = 0; column < COLUMNS; column++)
         set(object, names[column], columns[column]);
-    set(object, "p50_ns", NULL);
-    set(object, "p99_ns", NULL);
-    set(object, "max_ns", NULL);
     return object;
 }
 

@@ -8,15 +8,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-void load_progress_open(struct load_progress *progress)
+int load_progress_open(struct load_progress *progress)
 {
     *progress = (struct load_progress){.is_terminal = isatty(STDERR_FILENO) == 1};
+    return load_slice_open(&progress->slice);
 }
 
 void load_progress_close(struct load_progress *progress)
 {
     free(progress->intervals);
     progress->intervals = NULL;
+    load_slice_close(&progress->slice);
 }
 
 struct sums {
@@ -82,6 +84,51 @@ static void keep(struct load_progress *progress, const struct load_interval *int
     progress->intervals[progress->count++] = *interval;
 }
 
+bool load_progress_is_due(const struct load_progress *progress, const struct load_worker *workers,
+                          uint32_t count)
+{
+    for (uint32_t index = 0; index < count; index++) {
+        const struct load_slices *slices = &workers[index].clients.slices;
+        bool has_turned =
+            atomic_load_explicit(&slices->ended, memory_order_acquire) > progress->taken;
+        if (!has_turned && !atomic_load(&workers[index].gauge.is_finished)) return false;
+    }
+    return true;
+}
+
+static struct load_interval_latency summarise(const struct histogram *histogram)
+{
+    static const double percentiles[] = {50, 90, 99, 99.9};
+    uint64_t values[4];
+    for (uint32_t index = 0; index < 4; index++)
+        if (!load_tally_percentile(histogram, percentiles[index], &values[index]))
+            values[index] = 0;
+    return (struct load_interval_latency){
+        .count = histogram->total_count,
+        .p50_ns = values[0],
+        .p90_ns = values[1],
+        .p99_ns = values[2],
+        .p999_ns = values[3],
+        .maximum_ns = histogram->maximum,
+    };
+}
+
+/* A worker whose slice can't be had any more makes the whole interval's latencies unknown. */
+static void take_slices(struct load_progress *progress, const struct load_worker *workers,
+                        uint32_t count, struct load_interval *interval)
+{
+    bool is_whole = true;
+    load_slice_reset(&progress->slice);
+    for (uint32_t index = 0; index < count; index++)
+        is_whole &=
+            load_slices_merge(&workers[index].clients.slices, progress->taken, &progress->slice);
+    progress->taken++;
+    if (!is_whole) load_slice_reset(&progress->slice);
+    interval->response = summarise(&progress->slice.response);
+    interval->service = summarise(&progress->slice.service);
+    interval->dot = summarise(&progress->slice.dot);
+}
+
 struct load_interval load_progress_take(struct load_progress *progress,
                                         const struct load_worker *workers, uint32_t count,
                                         uint64_t now_ns)
@@ -99,6 +146,7 @@ struct load_interval load_progress_take(struct load_progress *progress,
         .down = sums.down,
         .busy_ratio = read_busy(progress, workers, count, length_ns),
     };
+    take_slices(progress, workers, count, &interval);
     progress->last_ns = now_ns;
     progress->accepted = sums.accepted;
     progress->due = sums.due;

@@ -17,6 +17,16 @@
 #define LOAD_INTERVALS_MAX 100000u
 #define LOAD_PROGRESS_MAX  160u
 
+/* What the messages that ended in one interval took; 0: too few to tell. */
+struct load_interval_latency {
+    uint64_t count;
+    uint64_t p50_ns;
+    uint64_t p90_ns;
+    uint64_t p99_ns;
+    uint64_t p999_ns;
+    uint64_t maximum_ns;
+};
+
 struct load_interval {
     uint64_t start_ns; /* since the run began */
     uint64_t length_ns;
@@ -26,7 +36,10 @@ struct load_interval {
     uint64_t service_sum_ns; /* of those accepted */
     uint32_t up;             /* at its end        */
     uint32_t down;
-    double busy_ratio; /* of the busiest worker */
+    double busy_ratio;                     /* of the busiest worker */
+    struct load_interval_latency response; /* open loop */
+    struct load_interval_latency service;
+    struct load_interval_latency dot;
 };
 
 struct load_progress {
@@ -40,15 +53,23 @@ struct load_progress {
     uint64_t failed;
     uint64_t service_sum_ns;
     uint64_t busy_ns[LOAD_PLAN_WORKERS_MAX];
+    uint64_t taken;          /* intervals, kept or not */
+    struct load_slice slice; /* the workers' slices of the last interval, merged */
     bool is_terminal;
 };
 
-void load_progress_open(struct load_progress *progress);
+/* 0 or -ENOMEM. */
+MUST_USE int load_progress_open(struct load_progress *progress);
 void load_progress_close(struct load_progress *progress);
 
 /* The run begins: what comes is counted from here. */
 void load_progress_begin(struct load_progress *progress, const struct load_worker *workers,
                          uint32_t count, uint64_t now_ns);
+
+/* Every worker has gone on from slice `number`, or has ended: load_progress_take() may be called.
+ */
+bool load_progress_is_due(const struct load_progress *progress, const struct load_worker *workers,
+                          uint32_t count);
 
 /* Ends an interval at `now_ns` and returns it. */
 struct load_interval load_progress_take(struct load_progress *progress,

@@ -205,6 +205,7 @@ static void loop_once(struct load_worker *worker)
     load_clients_advance(clients);
     clients->now_ns = clock_now_ns();
     record_reap(clients, woken_ns, has_sent);
+    load_slices_turn(&clients->slices, clients->now_ns, false);
 }
 
 static void run_loop(struct load_worker *worker)
@@ -258,6 +259,7 @@ static void *run_thread(void *argument)
         atomic_store(&worker->gauge.has_started, true);
         wake_main(worker);
         run_loop(worker);
+        load_slices_turn(&worker->clients.slices, worker->clients.now_ns, true);
         measure_busy(worker);
         worker->ring_counts = ring_counts(worker->clients.ring);
         load_ledger_buffer_close(&worker->clients.ledger);
