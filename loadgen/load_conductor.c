@@ -181,8 +181,10 @@ static void end_line(const struct load_conductor *conductor)
 
 static struct load_interval take_interval(struct load_conductor *conductor)
 {
-    return load_progress_take(&conductor->progress, conductor->workers, conductor->count,
-                              clock_now_ns());
+    struct load_interval interval = load_progress_take(&conductor->progress, conductor->workers,
+                                                       conductor->count, clock_now_ns());
+    load_files_put(&conductor->files, conductor->run.config, &interval, &conductor->progress.slice);
+    return interval;
 }
 
 /* A worker that sleeps turns its slice when it wakes, at the latest after a tenth of a second. */
@@ -217,6 +219,7 @@ void load_conductor_run(struct load_conductor *conductor, const struct load_run 
     if (load_progress_open(&conductor->progress) < 0)
         die(EXIT_CODE_FAILED, "no memory for the intervals");
     conductor->started_realtime_ns = clock_realtime_ns();
+    load_files_open(&conductor->files, run->config, conductor->started_realtime_ns);
     conductor->opened_ns = clock_now_ns();
     start_workers(conductor);
     await_start(conductor);

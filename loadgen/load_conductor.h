@@ -10,6 +10,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "loadgen/load_files.h"
 #include "loadgen/load_progress.h"
 #include "loadgen/load_worker.h"
 
@@ -21,6 +22,7 @@ struct load_conductor {
     struct load_worker *workers;
     uint32_t count;
     struct load_progress progress;
+    struct load_files files;
     int signals;        /* signalfd          */
     int signal_number;  /* that ended the run, or 0 */
     uint64_t signal_ns; /* when it came */

@@ -193,6 +193,31 @@ static const struct option_row rows[] = {
      .argument = "FILE",
      .help = "write the result as JSON; - is stdout, and the summary goes to stderr"},
     {.kind = OPTION_TEXT,
+     .name = "csv",
+     FIELD(csv),
+     .argument = "FILE",
+     .help = "one row a second, with a header row; times in ms"},
+    {.kind = OPTION_TEXT,
+     .name = "hdr",
+     FIELD(hdr_prefix),
+     .argument = "PREFIX",
+     .help = "percentile tables for HdrHistogram's plots: PREFIX.response.hgrm ..."},
+    {.kind = OPTION_TEXT,
+     .name = "hlog",
+     FIELD(hlog),
+     .argument = "FILE",
+     .help = "HdrHistogram log, a histogram a second: response, service, dot"},
+    {.kind = OPTION_TEXT,
+     .name = "threshold",
+     FIELD(threshold_text),
+     .argument = "LIST",
+     .help = "what the run has to reach, or exit 99: 'p99<50ms,fail<0.1%,rate>=19.9k', "
+             "within(50ms)>99%, dot.p99.9<1s"},
+    {.kind = OPTION_FLAG,
+     .name = "strict",
+     FIELD(is_strict),
+     .help = "exit 98 if the verdict is INVALID"},
+    {.kind = OPTION_TEXT,
      .name = "ledger",
      FIELD(ledger),
      .argument = "FILE",
@@ -229,7 +254,8 @@ static const struct options options = {
     .usage =
         "loadgen [OPTIONS] [HOST[:PORT]]        default " DEFAULT_TARGET ", port 25 for a HOST",
     .epilogue = "\nExit status: 0 finished; 1 no connection, or no message accepted; 2 usage or\n"
-                "safety refusal, nothing was sent; 69 io_uring refused; 130, 143 stopped by a\n"
+                "safety refusal, nothing was sent; 69 io_uring refused; 98 --strict and the\n"
+                "verdict is INVALID; 99 a --threshold was not reached; 130, 143 stopped by a\n"
                 "signal, with a partial report (a second signal stops at once). Refused messages\n"
                 "are data, not failures.",
     .environment = "LOADGEN",
@@ -358,6 +384,30 @@ static bool check_schedule(struct load_config *config, char *error)
     return true;
 }
 
+/* The list is cut at its commas, in a copy that lives as long as the program. */
+static bool check_thresholds(struct load_config *config, char *error)
+{
+    char *rest = config->threshold_text == NULL ? NULL : strdup(config->threshold_text);
+    char *text = NULL;
+    while (rest != NULL && (text = strsep(&rest, ",")) != NULL) {
+        struct load_threshold *threshold = &config->thresholds[config->threshold_count];
+        if (config->threshold_count == LOAD_THRESHOLDS_MAX)
+            return fail(error, "--threshold: %u at most", LOAD_THRESHOLDS_MAX);
+        if (!load_threshold_parse(threshold, text))
+            return fail(error,
+                        "--threshold '%s': try p99<50ms, fail<0.1%%, rate>=19.9k, "
+                        "within(50ms)>99%%, dot.p99<1s",
+                        text);
+        if (config->rate_per_s == 0 && load_threshold_wants_open_loop(threshold))
+            return fail(error,
+                        "--threshold '%s': a closed loop has no response times: use -R, or "
+                        "service.",
+                        text);
+        config->threshold_count++;
+    }
+    return true;
+}
+
 static void settle_times(struct load_config *config)
 {
     bool is_timed = config->duration_ns != 0 || config->messages == LOAD_UNLIMITED;
@@ -372,6 +422,7 @@ static bool check_values(struct load_config *config, char *error)
 {
     if (!check_per_connection(config, error)) return false;
     if (!check_schedule(config, error)) return false;
+    if (!check_thresholds(config, error)) return false;
     if (!check_texts(config, error)) return false;
     if (config->length == 1)
         return fail(error, "-l, --length: a body ends in CR LF, so it has 0 octets or at least 2");

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "loadgen/load_schedule.h"
 #include "loadgen/load_session.h"
+#include "loadgen/load_threshold.h"
 #include "ring/net.h"
 
 #include <sched.h>
@@ -44,6 +45,12 @@ struct load_config {
     const char *helo;
     const char *ledger; /* file, or NULL             */
     const char *output; /* file, "-", or NULL        */
+    const char *csv;    /* file, or NULL             */
+    const char *hlog;   /* file, or NULL             */
+    const char *hdr_prefix;
+    struct load_threshold thresholds[LOAD_THRESHOLDS_MAX];
+    uint32_t threshold_count;
+    bool is_strict;     /* an INVALID run is a failure */
     const char *target; /* as given, or the default  */
     int pipelining;     /* enum load_pipelining      */
     int progress;       /* enum load_progress_mode */
@@ -61,6 +68,7 @@ struct load_config {
     /* As given; the fields above are what they mean. */
     const char *per_connection_text;
     const char *arrival_text;
+    const char *threshold_text;
     const char *cpus_text;
     bool numbers_recipients; /* -N: what is done anyway          */
     bool does_not_abort;     /* -A of smtp-source: done anyway   */

@@ -416,6 +416,20 @@ static json_t *make_intervals(const struct load_result *result)
     return object;
 }
 
+static json_t *make_thresholds(const struct load_result *result)
+{
+    json_t *array = json_array();
+    for (uint32_t index = 0; index < result->config->threshold_count; index++) {
+        struct load_threshold_outcome outcome = load_result_threshold(result, index);
+        json_t *object = json_object();
+        set_text(object, "expr", result->config->thresholds[index].text);
+        set(object, "value", outcome.is_known ? json_real(outcome.value) : NULL);
+        set(object, "pass", json_boolean(outcome.has_passed));
+        (void)json_array_append_new(array, object);
+    }
+    return array;
+}
+
 static json_t *make_warmup(const struct load_result *result)
 {
     if (result->plan->warmup_ns == 0) return NULL;
@@ -446,7 +460,7 @@ static json_t *make_result(const struct load_result *result)
     set(root, "intervals", make_intervals(result));
     set(root, "watch", NULL);
     set(root, "delivery", NULL);
-    set(root, "thresholds", json_array());
+    set(root, "thresholds", make_thresholds(result));
     set(root, "warmup", make_warmup(result));
     return root;
 }

@@ -361,6 +361,18 @@ static void put_failures(const struct load_result *result, FILE *file)
                       count_text(count, tally->errors_beyond));
 }
 
+static void put_thresholds(const struct load_result *result, FILE *file)
+{
+    for (uint32_t index = 0; index < result->config->threshold_count; index++) {
+        struct load_threshold_outcome outcome = load_result_threshold(result, index);
+        const char *word = !outcome.is_known    ? "FAILED: not known"
+                           : outcome.has_passed ? "reached"
+                                                : "FAILED";
+        (void)fprintf(file, "%sthreshold  %-30s %s\n", index == 0 ? "\n" : "",
+                      result->config->thresholds[index].text, word);
+    }
+}
+
 static void put_last_lines(const struct load_result *result, FILE *file)
 {
     bool is_open = result->plan->rate_per_s > 0;
@@ -381,5 +393,6 @@ void load_report_write(const struct load_result *result, FILE *file)
     put_latency(result, file);
     put_phases(result, file);
     put_failures(result, file);
+    put_thresholds(result, file);
     put_last_lines(result, file);
 }

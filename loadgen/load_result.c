@@ -129,3 +129,18 @@ void load_result_close(struct load_result *result)
     load_tally_close(&result->warmup);
     load_tally_close(&result->tally);
 }
+
+struct load_threshold_outcome load_result_threshold(const struct load_result *result,
+                                                    uint32_t index)
+{
+    CHECK(index < result->config->threshold_count);
+    return load_threshold_judge(&result->config->thresholds[index], &result->tally,
+                                result->plan->rate_per_s > 0, result->accepted_per_s);
+}
+
+bool load_result_reaches_thresholds(const struct load_result *result)
+{
+    for (uint32_t index = 0; index < result->config->threshold_count; index++)
+        if (!load_result_threshold(result, index).has_passed) return false;
+    return true;
+}

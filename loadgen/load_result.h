@@ -44,6 +44,11 @@ struct load_result {
     char **argv;
 };
 
+/* How the run fared with config->thresholds[index]. */
+struct load_threshold_outcome load_result_threshold(const struct load_result *result,
+                                                    uint32_t index);
+bool load_result_reaches_thresholds(const struct load_result *result);
+
 /* Merges what the joined workers counted. 0 or -ENOMEM. */
 MUST_USE int load_result_open(struct load_result *result, const struct load_conductor *conductor);
 void load_result_close(struct load_result *result);

@@ -161,9 +161,15 @@ static int choose_exit(const struct load_result *result, int signal_number, bool
 {
     if (signal_number != 0) return 128 + signal_number;
     if (!is_written) return EXIT_CODE_FAILED;
-    if (result->tally.outcomes[LOAD_OUTCOME_ACCEPTED] > 0) return EXIT_CODE_OK;
-    explain_failure(result);
-    return EXIT_CODE_FAILED;
+    if (result->tally.outcomes[LOAD_OUTCOME_ACCEPTED] +
+            result->warmup.outcomes[LOAD_OUTCOME_ACCEPTED] ==
+        0) {
+        explain_failure(result);
+        return EXIT_CODE_FAILED;
+    }
+    if (result->config->is_strict && result->verdict.status == LOAD_VERDICT_INVALID)
+        return EXIT_CODE_INVALID;
+    return load_result_reaches_thresholds(result) ? EXIT_CODE_OK : EXIT_CODE_THRESHOLD;
 }
 
 static bool write_result(const struct load_result *result, FILE *output)
@@ -183,6 +189,13 @@ static bool close_ledger(struct load_ledger *ledger)
     if (ledger == NULL) return true;
     int error = load_ledger_close(ledger);
     if (error < 0) log_error("the ledger is not whole: %s", strerror(-error));
+    return error == 0;
+}
+
+static bool close_files(struct load_files *files, const struct load_result *result)
+{
+    int error = load_files_close(files, &result->tally);
+    if (error < 0) log_error("cannot write a result file: %s", strerror(-error));
     return error == 0;
 }
 
@@ -209,7 +222,7 @@ static int run_load(const struct load_config *config, int argc, char **argv)
         die(EXIT_CODE_FAILED, "no memory for the result");
     result.argc = argc;
     result.argv = argv;
-    bool is_written = write_result(&result, output);
+    bool is_written = write_result(&result, output) && close_files(&conductor.files, &result);
     int code = choose_exit(&result, conductor.signal_number, is_written && is_ledger_whole);
     load_result_close(&result);
     load_conductor_close(&conductor);
