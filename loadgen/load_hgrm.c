@@ -5,19 +5,16 @@
 #define NS_PER_MS 1e6
 #define TICKS     5.0 /* rows while the distance to 100 % halves */
 
-/* One more row; a histogram's top may lie above what was recorded. */
+/* One more row. As everywhere in this format a value is its bucket's top, the maximum too. */
 static uint64_t put_row(const struct histogram *histogram, double percentile, FILE *file)
 {
     uint64_t value = histogram_percentile(histogram, percentile);
     uint64_t count = histogram_count_between(histogram, 0, value + 1);
-    if (value > histogram->maximum) value = histogram->maximum;
-    double share = (double)count / (double)histogram->total_count;
-
     (void)fprintf(file, "%12.3f %2.12f %10llu", (double)value / NS_PER_MS, percentile / 100,
                   (unsigned long long)count);
     if (percentile < 100) (void)fprintf(file, " %14.2f", 1 / (1 - percentile / 100));
     (void)fputc('\n', file);
-    return share < 1 ? count : histogram->total_count;
+    return count;
 }
 
 static double next_percentile(double percentile)
@@ -39,7 +36,7 @@ void load_hgrm_write(const struct histogram *histogram, FILE *file)
                   histogram_mean(histogram) / NS_PER_MS,
                   histogram_deviation(histogram) / NS_PER_MS);
     (void)fprintf(file, "#[Max     = %12.3f, Total count    = %12llu]\n",
-                  (double)histogram->maximum / NS_PER_MS,
+                  (double)histogram_percentile(histogram, 100) / NS_PER_MS,
                   (unsigned long long)histogram->total_count);
     (void)fprintf(file, "#[Buckets = %12u, SubBuckets     = %12u]\n",
                   histogram->counts_size / (1u << (histogram->sub_bucket_bits - 1)) - 1,
