@@ -34,7 +34,9 @@ enum load_client_state {
 struct load_flight {
     uint64_t sequence;
     uint64_t hash;
-    uint64_t due_ns; /* open loop: when it was to start; closed: when it did */
+    uint64_t stored_size; /* header section and body, once its content is sent */
+    uint64_t length;      /* of the body */
+    uint64_t due_ns;      /* open loop: when it was to start; closed: when it did */
     uint64_t started_ns;
     uint64_t sent_ns;          /* last octet taken by the kernel, at the latest; 0: not yet */
     uint64_t sent_realtime_ns; /* the same on the wall clock, for the ledger                */

@@ -108,13 +108,13 @@ static const struct option_row rows[] = {
      .help = "longest wait at the end for messages in flight [10s]"},
 
     {.kind = OPTION_HEADING, .name = "message", .help = "Message"},
-    {.kind = OPTION_SIZE,
+    {.kind = OPTION_TEXT,
      .letter = 'l',
      .name = "length",
-     FIELD(length),
-     .argument = "SIZE",
-     .help = "octets of the body: 0, or 2 and more [10k]",
-     .maximum = LOAD_MAIL_LENGTH_MAX},
+     FIELD(length_text),
+     .argument = "DIST",
+     .help = "octets of the body: 10k | 1k-100k | lognormal:8k,1.4 (median, sigma of the "
+             "logarithm) | 1k:50,10k:40,1m:10 (sizes with weights) [10k]"},
     {.kind = OPTION_TEXT,
      .letter = 'f',
      .name = "from",
@@ -270,7 +270,7 @@ static void set_defaults(struct load_config *config)
         .duration_ns = 0,
         .messages = LOAD_UNLIMITED,
         .per_connection = LOAD_UNLIMITED,
-        .length = 10000,
+        .length_text = "10k",
         .recipients = 1,
         .seed = clock_realtime_ns() / CLOCK_NS_PER_MS,
         .timeout_ns = 30 * CLOCK_NS_PER_S,
@@ -424,8 +424,11 @@ static bool check_values(struct load_config *config, char *error)
     if (!check_schedule(config, error)) return false;
     if (!check_thresholds(config, error)) return false;
     if (!check_texts(config, error)) return false;
-    if (config->length == 1)
-        return fail(error, "-l, --length: a body ends in CR LF, so it has 0 octets or at least 2");
+    if (!load_length_parse(&config->length, config->length_text, LOAD_MAIL_LENGTH_MAX))
+        return fail(error,
+                    "-l, --length '%s': try 10k, 1k-100k, lognormal:8k,1.4 or 1k:50,10k:40; a body "
+                    "ends in CR LF, so it has 0 octets or 2 and more, 1 GiB at most",
+                    config->length_text);
     if (config->only_v4 && config->only_v6) return fail(error, "-4 and -6 exclude one another");
     if (config->cpus_text != NULL) {
         config->is_pinned = load_config_parse_cpus(config->cpus_text, &config->cpus);

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "loadgen/load_length.h"
 #include "loadgen/load_schedule.h"
 #include "loadgen/load_session.h"
 #include "loadgen/load_threshold.h"
@@ -29,7 +30,7 @@ struct load_config {
     uint64_t duration_ns;
     uint64_t messages;
     uint64_t per_connection;
-    uint64_t length;
+    struct load_length length;
     uint64_t recipients;
     uint64_t seed;
     uint64_t timeout_ns;
@@ -68,6 +69,7 @@ struct load_config {
     /* As given; the fields above are what they mean. */
     const char *per_connection_text;
     const char *arrival_text;
+    const char *length_text;
     const char *threshold_text;
     const char *cpus_text;
     bool numbers_recipients; /* -N: what is done anyway          */

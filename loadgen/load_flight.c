@@ -9,7 +9,7 @@ static void record_ledger(struct load_clients *clients, const struct load_flight
     struct ledger_entry entry = {
         .run = clients->mail->run,
         .sequence = flight->sequence,
-        .size = clients->mail->stored_size,
+        .size = flight->stored_size,
         .hash = flight->hash,
         .sent_ns = flight->sent_realtime_ns,
         .state = state,
@@ -50,6 +50,7 @@ static void record_latency(struct load_clients *clients, const struct load_fligh
 
     clients->spent_ns += spent_ns;
     if (outcome == LOAD_OUTCOME_ACCEPTED) {
+        tally->body_bytes += flight->length;
         histogram_record(&tally->service, spent_ns);
         histogram_record(&clients->slices.active->service, spent_ns);
         if (!clients->is_open) return;
@@ -85,8 +86,10 @@ void load_flight_end(struct load_clients *clients, struct load_client *client,
     record_latency(clients, &client->current, outcome);
     count_in_flight(clients, -1);
     if (outcome == LOAD_OUTCOME_ACCEPTED && clients->now_ns >= clients->measure_ns &&
-        clients->now_ns < clients->end_ns)
+        clients->now_ns < clients->end_ns) {
         clients->tally.accepted_in_time++;
+        clients->tally.bytes_in_time += client->current.length;
+    }
     record_ledger(clients, &client->current, ledger_state(outcome));
     client->is_sending_content = false;
     client->has_current = client->has_next;

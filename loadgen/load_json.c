@@ -81,8 +81,12 @@ static json_t *make_config(const struct load_result *result)
     json_t *object = json_object();
     json_t *body = json_object();
 
-    set_text(body, "kind", "fixed");
-    set_count(body, "mean_bytes", config->length);
+    set_text(body, "kind", load_length_kind_name(config->length.kind));
+    set_text(body, "asked", config->length_text);
+    set_count(body, "mean_bytes", (uint64_t)(load_length_mean(&config->length) + 0.5));
+    set_count(body, "p50_bytes", load_length_percentile(&config->length, 50));
+    set_count(body, "p99_bytes", load_length_percentile(&config->length, 99));
+    set_count(body, "max_bytes", load_length_percentile(&config->length, 100));
     bool is_open = result->plan->rate_per_s > 0;
     set_text(object, "loop", is_open ? "open" : "closed");
     set_text(object, "arrival", is_open ? config->arrival_text : "");
@@ -201,7 +205,6 @@ static json_t *make_verdict(const struct load_result *result)
 static json_t *make_totals(const struct load_result *result, const struct load_tally *tally)
 {
     bool is_open = result->plan->rate_per_s > 0;
-    uint64_t accepted = tally->outcomes[LOAD_OUTCOME_ACCEPTED];
     json_t *object = json_object();
 
     set(object, "due", is_open ? json_integer((json_int_t)tally->due) : NULL);
@@ -212,7 +215,7 @@ static json_t *make_totals(const struct load_result *result, const struct load_t
     set_count(object, "accepted_in_time", tally->accepted_in_time);
     set_count(object, "recipients_accepted", tally->recipients_accepted);
     set_count(object, "recipients_rejected", tally->recipients_rejected);
-    set_count(object, "body_bytes", accepted * result->config->length);
+    set_count(object, "body_bytes", tally->body_bytes);
     set_count(object, "wire_tx_bytes", tally->sent_bytes);
     set_count(object, "wire_rx_bytes", tally->received_bytes);
     set_count(object, "connects", tally->connects);
@@ -226,8 +229,7 @@ static json_t *make_rates(const struct load_result *result)
     json_t *object = json_object();
     set(object, "due_per_s", result->plan->rate_per_s > 0 ? json_real(result->due_per_s) : NULL);
     set(object, "accepted_per_s", json_real(result->accepted_per_s));
-    set(object, "body_bytes_per_s",
-        json_real(result->accepted_per_s * (double)result->config->length));
+    set(object, "body_bytes_per_s", json_real(result->body_bytes_per_s));
     return object;
 }
 

@@ -67,6 +67,15 @@ static const char *plural(uint64_t count)
     return count == 1 ? "" : "s";
 }
 
+/* "10 000", or what a distribution comes to. */
+static const char *put_length(char *out, const struct load_length *length)
+{
+    if (length->kind == LOAD_LENGTH_FIXED) return count_text(out, length->slots[0]);
+    (void)snprintf(out, UNITS_TEXT_MAX, "%s, mean %.0f", load_length_kind_name(length->kind),
+                   load_length_mean(length));
+    return out;
+}
+
 static void put_head(const struct load_result *result, FILE *file)
 {
     const struct load_plan *plan = result->plan;
@@ -82,7 +91,7 @@ static void put_head(const struct load_result *result, FILE *file)
                   result->environment.target, loop, (unsigned long long)plan->connections,
                   plural(plan->connections), plan->workers, plural(plan->workers));
     (void)fprintf(file, "pipelining %s, bodies of %s octets, %llu recipient%s a message\n",
-                  load_pipelining_name(result->mode), count_text(a, result->config->length),
+                  load_pipelining_name(result->mode), put_length(a, &result->config->length),
                   (unsigned long long)result->config->recipients,
                   plural(result->config->recipients));
     (void)fprintf(file, "%s measured%s", units_format_duration(a, result->measured_ns),
@@ -173,7 +182,7 @@ static void put_totals(const struct load_result *result, FILE *file)
 {
     const struct load_tally *tally = &result->tally;
     uint64_t accepted = tally->outcomes[LOAD_OUTCOME_ACCEPTED];
-    double body_per_s = result->accepted_per_s * (double)result->config->length;
+    double body_per_s = result->body_bytes_per_s;
     char a[UNITS_TEXT_MAX];
     char b[UNITS_TEXT_MAX];
     char c[UNITS_TEXT_MAX];

@@ -116,6 +116,9 @@ int load_result_open(struct load_result *result, const struct load_conductor *co
         result->accepted_per_s = (double)result->tally.accepted_in_time * (double)CLOCK_NS_PER_S /
                                  (double)result->measured_ns;
     if (result->measured_ns > 0)
+        result->body_bytes_per_s = (double)result->tally.bytes_in_time * (double)CLOCK_NS_PER_S /
+                                   (double)result->measured_ns;
+    if (result->measured_ns > 0)
         result->due_per_s =
             (double)result->tally.due * (double)CLOCK_NS_PER_S / (double)result->measured_ns;
     uint64_t one_percent_ns = histogram_percentile(&result->tally.service, 50) / 100;

@@ -33,6 +33,7 @@ struct load_result {
     uint64_t ring_no_buffers;
     double busy_max_ratio;
     double accepted_per_s;
+    double body_bytes_per_s;
     double due_per_s;          /* open loop */
     double littles_ratio;      /* messages in flight by time, to their own times added up */
     uint32_t backlog_longest;  /* of one worker */

@@ -18,8 +18,8 @@ struct load_block {
 uint64_t load_send_block_size(const struct load_mail *mail, const struct load_script *script,
                               bool is_copied)
 {
-    uint64_t size = sizeof(struct load_block) + mail->head_size + mail->tail_size +
-                    load_script_group_max(script) + (is_copied ? mail->common_size : 0);
+    uint64_t size = sizeof(struct load_block) + mail->head_size + mail->tail_max +
+                    load_script_group_max(script) + (is_copied ? mail->common_max : 0);
     return (size + 63) / 64 * 64;
 }
 
@@ -68,15 +68,15 @@ static void send_command(struct load_clients *clients, struct load_client *clien
 }
 
 /* Head, common body, and tail with what follows it. */
-static void gather(struct load_clients *clients, struct load_client *client, uint32_t tail_size)
+static void gather(struct load_clients *clients, struct load_client *client, uint64_t common_size,
+                   uint32_t tail_size)
 {
     struct load_block *block = client->block;
     const struct load_mail *mail = clients->mail;
     uint32_t count = 0;
 
     block->pieces[count++] = (struct iovec){block->octets, mail->head_size};
-    if (mail->common_size > 0)
-        block->pieces[count++] = (struct iovec){mail->common, mail->common_size};
+    if (common_size > 0) block->pieces[count++] = (struct iovec){mail->common, common_size};
     block->pieces[count++] = (struct iovec){block->octets + mail->head_size, tail_size};
     block->message = (struct msghdr){.msg_iov = block->pieces, .msg_iovlen = count};
     client->outgoing = bytes_make(NULL, 0);
@@ -88,14 +88,17 @@ static void send_content(struct load_clients *clients, struct load_client *clien
     struct load_block *block = take_block(clients, client);
     uint8_t *end = block->octets + mail->head_size;
 
-    client->current.hash = load_mail_put_head(mail, client->current.sequence, block->octets);
+    const struct load_mail_body *body = load_mail_choose(mail, client->current.sequence);
+    client->current.hash = load_mail_put_head(mail, body, client->current.sequence, block->octets);
+    client->current.stored_size = body->stored_size;
+    client->current.length = body->length;
     if (clients->is_copied) {
-        memcpy(end, mail->common, mail->common_size);
-        end += mail->common_size;
+        memcpy(end, mail->common, body->common_size);
+        end += body->common_size;
     }
     uint8_t *tail = end;
-    load_mail_put_tail(mail, client->current.sequence, end);
-    end += mail->tail_size;
+    load_mail_put_tail(mail, body, client->current.sequence, end);
+    end += body->tail_size;
     if (client->session.mode == LOAD_PIPELINING_STREAM && load_flight_may_start(clients, client)) {
         load_flight_start(clients, client, &client->next);
         client->has_next = true;
@@ -104,7 +107,7 @@ static void send_content(struct load_clients *clients, struct load_client *clien
     if (clients->is_copied)
         client->outgoing = bytes_make(block->octets, (uint64_t)(end - block->octets));
     else
-        gather(clients, client, (uint32_t)(end - tail));
+        gather(clients, client, body->common_size, (uint32_t)(end - tail));
     client->is_sending_content = true;
     submit_send(clients, client);
 }

@@ -128,7 +128,9 @@ static void merge_counts(struct load_tally *into, const struct load_tally *from)
         into->outcomes[outcome] += from->outcomes[outcome];
     for (uint32_t mode = 0; mode <= LOAD_PIPELINING_STREAM; mode++)
         into->sessions[mode] += from->sessions[mode];
+    into->body_bytes += from->body_bytes;
     into->accepted_in_time += from->accepted_in_time;
+    into->bytes_in_time += from->bytes_in_time;
     into->recipients_accepted += from->recipients_accepted;
     into->recipients_rejected += from->recipients_rejected;
     into->sent_bytes += from->sent_bytes;

@@ -68,7 +68,9 @@ struct load_tally {
     uint64_t dropped; /* of them: the backlog was full                          */
     uint64_t started;
     uint64_t outcomes[LOAD_OUTCOME_COUNT];
+    uint64_t body_bytes;       /* of accepted messages                              */
     uint64_t accepted_in_time; /* before the end of -d                             */
+    uint64_t bytes_in_time;    /* of their bodies                                   */
     uint64_t recipients_accepted;
     uint64_t recipients_rejected;
     uint64_t sent_bytes;

@@ -76,14 +76,14 @@ static void open_mail(struct load_mail *mail, const struct load_config *config)
         .recipient = config->recipient,
         .subject = config->subject,
         .host = config->helo,
-        .length = config->length,
+        .length = &config->length,
         .seed = config->seed,
         .run = random_mix(config->seed, now_ns), /* a run's own, even if its seed is given */
         .date_ns = now_ns,
     };
     if (load_mail_open(mail, &recipe) < 0)
         die(EXIT_CODE_FAILED, "no memory for a message of %llu octets",
-            (unsigned long long)config->length);
+            (unsigned long long)load_length_percentile(&config->length, 100));
 }
 
 static struct load_ledger *open_ledger(struct load_ledger *ledger, const struct load_config *config,
@@ -101,7 +101,6 @@ static void print_plan(const struct load_run *run)
     const struct load_config *config = run->config;
     const struct load_plan *plan = run->plan;
     char address[NET_TEXT_MAX];
-    char length[UNITS_TEXT_MAX];
     char duration[UNITS_TEXT_MAX];
     char warmup[UNITS_TEXT_MAX];
     char memory[UNITS_TEXT_MAX];
@@ -120,8 +119,7 @@ static void print_plan(const struct load_run *run)
     log_info("%s%u worker%s, %llu connections, bodies of %s, pipelining %s, at most %s",
              plan->rate_per_s > 0 ? "" : "closed loop: ", plan->workers,
              plan->workers == 1 ? "" : "s", (unsigned long long)plan->connections,
-             units_format_size(length, config->length),
-             load_pipelining_name((enum load_pipelining)config->pipelining),
+             config->length_text, load_pipelining_name((enum load_pipelining)config->pipelining),
              units_format_size(memory, bytes));
     if (plan->duration_ns != LOAD_UNLIMITED)
         log_info("for %s, behind %s of warm-up from the moment all are connected",

@@ -273,6 +273,23 @@ class Schedule(OpenLoopTest):
         self.assertLess(result["ramp_ns"], 3e9)
 
 
+class Lengths(OpenLoopTest):
+    def test_every_message_of_a_distribution_arrives_whole(self):
+        server = harness.Server()
+        self.addCleanup(server.close)
+        for text in ("1k-20k", "lognormal:2k,1.5", "200:60,5k:35,1M:5"):
+            with self.subTest(length=text), tempfile.TemporaryDirectory() as home:
+                ledger = os.path.join(home, "ledger")
+                result, _ = self.load(server.port, "-l", text, "-n", "500", "-c", "20", "--ledger", ledger)
+                self.assertEqual(result["totals"]["accepted"], 500)
+                audit = harness.run(harness.RINGSPOOL, "audit", "--json", server.spool, ledger)
+                self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
+                self.assertEqual(json.loads(audit.stdout)["found"], 500)
+                with open(ledger) as lines:
+                    sizes = [int(line.split()[2]) for line in lines if not line.startswith("#") and len(line.split()) > 4]
+                self.assertGreater(len(set(sizes)), 2)
+
+
 class Arrivals(OpenLoopTest):
     def test_the_server_sees_exponential_gaps(self):
         """Anderson-Darling on a thousand arrivals at 200/s, as the server's log stamped them."""

@@ -47,7 +47,7 @@ static void test_defaults(void **state)
     assert_true(config.duration_ns == 10000000000ull);
     assert_true(config.messages == LOAD_UNLIMITED);
     assert_true(config.per_connection == LOAD_UNLIMITED);
-    assert_int_equal(config.length, 10000);
+    assert_int_equal(config.length.slots[0], 10000);
     assert_int_equal(config.recipients, 1);
     assert_int_equal(config.pipelining, LOAD_PIPELINING_AUTO);
     assert_int_equal(config.address_count, 1);
@@ -66,7 +66,7 @@ static void test_every_option(void **state)
     assert_true(config.duration_ns == 60000000000ull);
     assert_int_equal(config.messages, 5000000);
     assert_int_equal(config.per_connection, 7);
-    assert_int_equal(config.length, 1024);
+    assert_int_equal(config.length.slots[0], 1024);
     assert_string_equal(config.sender, "a@b");
     assert_string_equal(config.recipient, "c@d");
     assert_int_equal(config.recipients, 9);
