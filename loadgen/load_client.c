@@ -299,6 +299,7 @@ static void record_reply(struct load_clients *clients, struct load_client *clien
     uint64_t from_ns = client->asked_ns;
 
     if (phase == LOAD_PHASE_DOT) {
+        if (!load_session_is_last_dot(&client->session)) return;
         if (client->current.sent_ns == 0) return; /* refused before it had left */
         from_ns = client->current.sent_ns;
         histogram_record(&clients->slices.active->dot, load_clients_since(clients, from_ns));

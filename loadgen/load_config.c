@@ -158,6 +158,16 @@ static const struct option_row rows[] = {
      FIELD(helo),
      .argument = "NAME",
      .help = "name said in EHLO [client.test]"},
+    {.kind = OPTION_FLAG,
+     .letter = 'L',
+     .name = "lmtp",
+     FIELD(is_lmtp),
+     .help = "speak LMTP: LHLO, and a reply to the content for each recipient"},
+    {.kind = OPTION_TEXT,
+     .name = "auth",
+     FIELD(credentials),
+     .argument = "USER:PASS",
+     .help = "AUTH PLAIN at the start of each session; LOADGEN_AUTH keeps it off the command line"},
     {.kind = OPTION_CHOICE,
      .name = "pipelining",
      FIELD(pipelining),
@@ -251,8 +261,8 @@ static const struct option_row rows[] = {
 
 static const struct options options = {
     .program = "loadgen",
-    .usage =
-        "loadgen [OPTIONS] [HOST[:PORT]]        default " DEFAULT_TARGET ", port 25 for a HOST",
+    .usage = "loadgen [OPTIONS] [HOST[:PORT] | unix:PATH]        default " DEFAULT_TARGET
+             ", port 25 for a HOST",
     .epilogue = "\nExit status: 0 finished; 1 no connection, or no message accepted; 2 usage or\n"
                 "safety refusal, nothing was sent; 69 io_uring refused; 98 --strict and the\n"
                 "verdict is INVALID; 99 a --threshold was not reached; 130, 143 stopped by a\n"
@@ -502,6 +512,7 @@ static bool resolve(struct load_config *config, char *error)
     if (config->address_count == 0) return fail(error, "%s", reason);
     for (uint32_t index = 0; index < config->address_count; index++) {
         struct net_address *address = &config->addresses[index];
+        if (net_is_unix(address)) continue;
         replace_unspecified(address);
         if (config->allow_public || load_config_is_private(address)) continue;
         return fail(error,
@@ -518,8 +529,6 @@ static bool check_target(struct load_config *config, int argc, char **argv, int 
     if (first < argc) config->target = argv[first];
     if (first + 1 < argc)
         return fail(error, "one target, please: '%s' is left over (see --help)", argv[first + 1]);
-    if (strncmp(config->target, "unix:", 5) == 0)
-        return fail(error, "'%s': only TCP targets so far: try HOST:PORT", config->target);
     return resolve(config, error);
 }
 

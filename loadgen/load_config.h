@@ -44,10 +44,11 @@ struct load_config {
     const char *recipient;
     const char *subject;
     const char *helo;
-    const char *ledger; /* file, or NULL             */
-    const char *output; /* file, "-", or NULL        */
-    const char *csv;    /* file, or NULL             */
-    const char *hlog;   /* file, or NULL             */
+    const char *credentials; /* user:password, or NULL */
+    const char *ledger;      /* file, or NULL             */
+    const char *output;      /* file, "-", or NULL        */
+    const char *csv;         /* file, or NULL             */
+    const char *hlog;        /* file, or NULL             */
     const char *hdr_prefix;
     struct load_threshold thresholds[LOAD_THRESHOLDS_MAX];
     uint32_t threshold_count;
@@ -58,6 +59,7 @@ struct load_config {
     bool no_histogram;
     bool is_quiet;
     bool is_verbose;
+    bool is_lmtp;
     bool only_v4;
     bool only_v6;
     bool allow_public;

@@ -57,6 +57,13 @@ static json_t *make_tool(void)
     return tool;
 }
 
+/* A password stays out of what is passed on. */
+static const char *hide(const struct load_result *result, const char *argument)
+{
+    const char *credentials = result->config->credentials;
+    return credentials != NULL && strstr(argument, credentials) != NULL ? "***" : argument;
+}
+
 static json_t *make_run(const struct load_result *result)
 {
     char id[17] = {0};
@@ -65,7 +72,7 @@ static json_t *make_run(const struct load_result *result)
 
     bytes_put_hex((uint8_t *)id, result->run);
     for (int index = 0; index < result->argc; index++)
-        (void)json_array_append_new(argv, json_string(result->argv[index]));
+        (void)json_array_append_new(argv, json_string(hide(result, result->argv[index])));
     set_text(run, "id", id);
     set(run, "labels", json_object());
     set_count(run, "seed", result->config->seed);
@@ -106,6 +113,8 @@ static json_t *make_config(const struct load_result *result)
     set_text(object, "pipelining", load_pipelining_name(result->mode));
     set_text(object, "pipelining_asked",
              load_pipelining_name((enum load_pipelining)config->pipelining));
+    set_text(object, "protocol", config->is_lmtp ? "lmtp" : "smtp");
+    set(object, "auth", json_boolean(config->credentials != NULL));
     set_text(object, "tls", "off");
     return object;
 }
@@ -118,13 +127,13 @@ static json_t *make_target(const struct load_result *result)
     char address[NET_TEXT_MAX];
 
     (void)snprintf(address, sizeof address, "%s", environment->target);
-    char *colon = strrchr(address, ':');
-    CHECK(colon != NULL);
-    *colon = '\0';
+    char *colon = environment->is_unix ? NULL : strrchr(address, ':');
+    if (colon != NULL) *colon = '\0';
     for (uint32_t index = 0; index < result->first->ehlo_count; index++)
         (void)json_array_append_new(ehlo, json_string(result->first->ehlo[index]));
     set_text(target, "address", address);
-    set_count(target, "port", strtoul(colon + 1, NULL, 10));
+    set(target, "port", NULL);
+    if (colon != NULL) set_count(target, "port", strtoul(colon + 1, NULL, 10));
     set(target, "same_host", json_boolean(environment->is_same_host));
     set(target, "rtt_ns", NULL);
     set_text(target, "banner", result->first->banner);
@@ -288,7 +297,6 @@ static json_t *make_phases(const struct load_result *result)
         set(object, load_phase_name((enum load_phase)phase),
             make_latency(&result->tally.phases[phase]));
     set(object, "tls", NULL);
-    set(object, "auth", NULL);
     return object;
 }
 

@@ -45,11 +45,13 @@ static enum load_pipelining choose_mode(const struct load_tally *tally)
     return mode;
 }
 
-static uint64_t sum_acknowledged(const struct load_tally *tally)
+/* LMTP: each recipient's reply counts, and so do accepted recipients. */
+static uint64_t sum_acknowledged(const struct load_tally *tally, bool is_lmtp)
 {
     uint64_t sum = 0;
     for (uint32_t code = 0; code < 100; code++)
         sum += tally->replies[LOAD_PHASE_DOT][code];
+    if (is_lmtp && sum >= tally->recipients_accepted) return tally->outcomes[LOAD_OUTCOME_ACCEPTED];
     return sum;
 }
 
@@ -65,7 +67,7 @@ static void judge(struct load_result *result)
         .started = tally->started,
         .with_outcome = tally->outcomes[LOAD_OUTCOME_ACCEPTED] + load_tally_failed(tally),
         .accepted = tally->outcomes[LOAD_OUTCOME_ACCEPTED],
-        .acknowledged = sum_acknowledged(tally),
+        .acknowledged = sum_acknowledged(tally, result->config->is_lmtp),
         .measured_ns = result->measured_ns,
         .asked = result->plan->connections,
         .reached = tally->reached,

@@ -1,5 +1,5 @@
 /*
- *   AWAIT_BANNER -> AWAIT_EHLO [220] -> IDLE [250], or AWAIT_HELO [5xx] -> IDLE
+ *   AWAIT_BANNER -> AWAIT_EHLO [220] -> (AWAIT_AUTH ->) IDLE [250], or AWAIT_HELO [5xx] -> IDLE
  *   IDLE -> (AWAIT_RESET ->) AWAIT_MAIL [begin] -> AWAIT_RECIPIENT -> AWAIT_DATA -> AWAIT_DOT
  *   AWAIT_DOT -> IDLE, or AWAIT_MAIL where the next group has left already
  *   IDLE -> AWAIT_QUIT [quit] -> OVER
@@ -9,6 +9,8 @@
  * answers each command (RFC 2920 3.2).
  */
 #include "loadgen/load_session.h"
+
+#include "base/base64.h"
 
 #include <stdio.h>
 
@@ -39,14 +41,42 @@ void load_script_open(struct load_script *script, const char *helo, const char *
     script->pipelining = pipelining;
 }
 
+void load_script_speak_lmtp(struct load_script *script, const char *helo)
+{
+    script->is_lmtp = true;
+    script->ehlo_size = put_line(script->ehlo, "LHLO ", helo, "\r\n");
+}
+
+bool load_script_authenticate(struct load_script *script, const char *credentials)
+{
+    static const char start[] = "AUTH PLAIN ";
+    uint8_t message[LOAD_AUTH_TEXT_MAX];
+    size_t size = strlen(credentials);
+    size_t user_size = strcspn(credentials, ":");
+
+    if (user_size == 0 || credentials[user_size] != ':' || size + 1 > sizeof message) return false;
+    /* RFC 4616 2: authorization identity (none), NUL, user, NUL, password. */
+    message[0] = '\0';
+    memcpy(message + 1, credentials, size);
+    message[1 + user_size] = '\0';
+    memcpy(script->auth, start, sizeof start - 1);
+    uint64_t encoded_size = base64_encoded_size(size + 1);
+    CHECK(sizeof start + encoded_size + 2 <= sizeof script->auth);
+    base64_encode(bytes_make(message, size + 1), script->auth + sizeof start - 1);
+    script->auth_size = (uint32_t)(sizeof start - 1 + encoded_size);
+    memcpy(script->auth + script->auth_size, "\r\n", 2);
+    script->auth_size += 2;
+    return true;
+}
+
 uint32_t load_script_group_max(const struct load_script *script)
 {
     uint32_t recipient =
         script->recipient_head_size + LOAD_SCRIPT_NUMBER_MAX + script->recipient_tail_size;
     uint32_t group =
         (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size + script->recipients * recipient;
-    uint32_t greeting = script->ehlo_size;
-    return group > greeting ? group : greeting;
+    if (script->ehlo_size > group) group = script->ehlo_size;
+    return script->auth_size > group ? script->auth_size : group;
 }
 
 void load_session_init(struct load_session *session)
@@ -122,6 +152,8 @@ uint32_t load_session_put(const struct load_session *session, const struct load_
         return put(out, script->ehlo, script->ehlo_size);
     case LOAD_WANTS_HELO:
         return put(out, script->helo, script->helo_size);
+    case LOAD_WANTS_AUTH:
+        return put(out, script->auth, script->auth_size);
     case LOAD_WANTS_RESET:
         return put(out, "RSET\r\n", 6);
     case LOAD_WANTS_MAIL:
@@ -213,7 +245,7 @@ static enum load_session_event take_closing(struct load_session *session, uint32
         session->failure_code = code;
         session->failure_phase = load_session_phase(session);
     }
-    bool is_greeting = session->state <= LOAD_AWAIT_HELO;
+    bool is_greeting = session->state <= LOAD_AWAIT_AUTH;
     session->state = LOAD_OVER;
     session->wants = LOAD_WANTS_NOTHING;
     if (is_blamed) return LOAD_EVENT_TEMPFAIL;
@@ -245,12 +277,28 @@ static enum load_session_event take_ready(struct load_session *session,
     return LOAD_EVENT_READY;
 }
 
+/* RFC 4954 4: 235, or the session is of no use. */
+static enum load_session_event take_auth(struct load_session *session,
+                                         const struct load_script *script, uint32_t code)
+{
+    if (code == 235) return take_ready(session, script);
+    if (code < 400) return protocol(session);
+    session->state = LOAD_AWAIT_QUIT;
+    session->wants = LOAD_WANTS_QUIT;
+    return LOAD_EVENT_UNUSABLE;
+}
+
 static enum load_session_event take_greeting(struct load_session *session,
                                              const struct load_script *script, uint32_t code)
 {
+    if (code == 250 && script->auth_size > 0 && session->state == LOAD_AWAIT_EHLO) {
+        session->state = LOAD_AWAIT_AUTH;
+        session->wants = LOAD_WANTS_AUTH;
+        return LOAD_EVENT_NONE;
+    }
     if (code == 250) return take_ready(session, script);
     if (code < 400) return protocol(session);
-    if (session->state == LOAD_AWAIT_EHLO && code >= 500) {
+    if (session->state == LOAD_AWAIT_EHLO && code >= 500 && !script->is_lmtp) {
         session->offers_pipelining = false;
         session->state = LOAD_AWAIT_HELO;
         session->wants = LOAD_WANTS_HELO;
@@ -311,7 +359,8 @@ static enum load_session_event take_recipient(struct load_session *session,
     return LOAD_EVENT_NONE;
 }
 
-static enum load_session_event take_data(struct load_session *session, uint32_t code)
+static enum load_session_event take_data(struct load_session *session,
+                                         const struct load_script *script, uint32_t code)
 {
     if (code >= 400) {
         note_failure(session, code, LOAD_PHASE_DATA);
@@ -319,16 +368,36 @@ static enum load_session_event take_data(struct load_session *session, uint32_t 
     }
     if (code != 354) return protocol(session);
     session->is_void = session->failure_code != 0;
+    /* RFC 2033 4.2: without a recipient DATA must be refused. */
+    if (session->is_void && script->is_lmtp) return protocol(session);
+    session->dots_awaited = script->is_lmtp ? session->recipients_accepted : 1;
+    session->is_dot_taken = false;
     session->state = LOAD_AWAIT_DOT;
     session->wants = session->is_void ? LOAD_WANTS_DOT : LOAD_WANTS_CONTENT;
     return session->is_void ? LOAD_EVENT_NONE : LOAD_EVENT_GO_AHEAD;
 }
 
-static enum load_session_event take_dot(struct load_session *session, uint32_t code)
+/* RFC 2033 4.2: a reply for each recipient taken; the message is accepted if one of them says so.
+ */
+static enum load_session_event take_verdict(struct load_session *session,
+                                            const struct load_script *script, uint32_t code)
+{
+    if (!script->is_lmtp || session->is_void) return end_message(session);
+    if (code < 300)
+        session->is_dot_taken = true;
+    else
+        session->recipients_accepted--;
+    if (--session->dots_awaited > 0) return LOAD_EVENT_NONE;
+    if (session->is_dot_taken) session->failure_code = 0;
+    return end_message(session);
+}
+
+static enum load_session_event take_dot(struct load_session *session,
+                                        const struct load_script *script, uint32_t code)
 {
     if (code >= 300 && code < 400) return protocol(session);
     if (code >= 400) note_failure(session, code, LOAD_PHASE_DOT);
-    if (session->wants == LOAD_WANTS_NOTHING) return end_message(session);
+    if (session->wants == LOAD_WANTS_NOTHING) return take_verdict(session, script, code);
     /* A verdict on content that has not left: where the server stands now is anybody's guess. */
     if (code < 300) return protocol(session);
     return end_session(session, end_message(session));
@@ -343,6 +412,8 @@ static enum load_session_event take_last_line(struct load_session *session,
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
         return take_greeting(session, script, code);
+    case LOAD_AWAIT_AUTH:
+        return take_auth(session, script, code);
     case LOAD_AWAIT_RESET:
         return take_reset(session, code);
     case LOAD_AWAIT_MAIL:
@@ -350,9 +421,9 @@ static enum load_session_event take_last_line(struct load_session *session,
     case LOAD_AWAIT_RECIPIENT:
         return take_recipient(session, script, code);
     case LOAD_AWAIT_DATA:
-        return take_data(session, code);
+        return take_data(session, script, code);
     case LOAD_AWAIT_DOT:
-        return take_dot(session, code);
+        return take_dot(session, script, code);
     case LOAD_AWAIT_QUIT:
         return end_session(session, LOAD_EVENT_NONE);
     case LOAD_IDLE:
@@ -398,6 +469,8 @@ enum load_phase load_session_phase(const struct load_session *session)
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
         return LOAD_PHASE_EHLO;
+    case LOAD_AWAIT_AUTH:
+        return LOAD_PHASE_AUTH;
     case LOAD_AWAIT_RESET:
         return LOAD_PHASE_RSET;
     case LOAD_IDLE:
@@ -427,6 +500,11 @@ bool load_session_is_blamed(const struct load_session *session)
     bool is_unanswered = session->state <= LOAD_AWAIT_MAIL;
     /* A server that closes between messages has not judged the one that was just begun. */
     return !is_unanswered || session->messages_ended == 0;
+}
+
+bool load_session_is_last_dot(const struct load_session *session)
+{
+    return session->state == LOAD_AWAIT_DOT && session->dots_awaited <= 1;
 }
 
 const char *load_pipelining_name(enum load_pipelining pipelining)

@@ -30,6 +30,8 @@ enum load_pipelining {
 
 #define LOAD_SCRIPT_LINE_MAX   600u
 #define LOAD_SCRIPT_NUMBER_MAX 20u
+#define LOAD_SCRIPT_AUTH_MAX   1400u
+#define LOAD_AUTH_TEXT_MAX     1000u /* user and password; RFC 4616 2: 255 octets each and more */
 
 /* What every session of a run says; opened once, read-only. */
 struct load_script {
@@ -39,14 +41,18 @@ struct load_script {
     char recipient_head[LOAD_SCRIPT_LINE_MAX]; /* "RCPT TO:<user"    */
     char recipient_tail[LOAD_SCRIPT_LINE_MAX]; /* "@sink.test>\r\n"  */
     uint32_t ehlo_size, helo_size, mail_size, recipient_head_size, recipient_tail_size;
+    char auth[LOAD_SCRIPT_AUTH_MAX]; /* AUTH PLAIN with its initial response; empty: none */
+    uint32_t auth_size;
     uint32_t recipients;
     enum load_pipelining pipelining;
+    bool is_lmtp; /* RFC 2033: a reply to the content for each recipient that was taken */
 };
 
 enum load_session_state {
     LOAD_AWAIT_BANNER,    /* connected; nothing may be sent yet                          */
     LOAD_AWAIT_EHLO,      /* EHLO sent, or wanted                                        */
     LOAD_AWAIT_HELO,      /* EHLO was refused                                            */
+    LOAD_AWAIT_AUTH,      /* AUTH sent, or wanted                                        */
     LOAD_IDLE,            /* no transaction, no reply outstanding                        */
     LOAD_AWAIT_RESET,     /* RSET sent ahead of a MAIL                                   */
     LOAD_AWAIT_MAIL,      /* the message began; the server has not answered it yet       */
@@ -61,6 +67,7 @@ enum load_session_wants {
     LOAD_WANTS_NOTHING,
     LOAD_WANTS_EHLO,
     LOAD_WANTS_HELO,
+    LOAD_WANTS_AUTH,
     LOAD_WANTS_RESET,     /* pipelining off: before a MAIL after a failed transaction   */
     LOAD_WANTS_MAIL,      /* pipelining off                                              */
     LOAD_WANTS_RECIPIENT, /* pipelining off                                              */
@@ -94,6 +101,8 @@ struct load_session {
     bool next_begun;              /* stream: the next message's group is on its way       */
     uint32_t recipients_answered; /* of the message in progress                           */
     uint32_t recipients_accepted;
+    uint32_t dots_awaited; /* LMTP: replies to the content still to come        */
+    bool is_dot_taken;     /* LMTP: one of them was 2xx                          */
     uint32_t failure_code; /* first refusal of the message in progress, or 0       */
     enum load_phase failure_phase;
     uint32_t messages_ended; /* with a verdict, in this session                      */
@@ -102,6 +111,12 @@ struct load_session {
 /* Texts are checked by load_config: no CR, LF, blank or bracket, and short. */
 void load_script_open(struct load_script *script, const char *helo, const char *sender,
                       const char *recipient, uint32_t recipients, enum load_pipelining pipelining);
+
+/* From here on sessions speak LMTP (RFC 2033). */
+void load_script_speak_lmtp(struct load_script *script, const char *helo);
+
+/* Sessions say AUTH PLAIN (RFC 4954) with "USER:PASSWORD"; false if that is none. */
+MUST_USE bool load_script_authenticate(struct load_script *script, const char *credentials);
 
 /* The most octets that load_session_put() writes. */
 uint32_t load_script_group_max(const struct load_script *script);
@@ -139,5 +154,8 @@ bool load_session_is_blamed(const struct load_session *session);
 
 /* Whether a message began whose verdict is outstanding (not the next one of stream). */
 bool load_session_has_message(const struct load_session *session);
+
+/* Whether the next reply ends what is timed from the content's last octet: LMTP has several. */
+bool load_session_is_last_dot(const struct load_session *session);
 
 const char *load_pipelining_name(enum load_pipelining pipelining);

@@ -201,7 +201,7 @@ static int run_load(const struct load_config *config, int argc, char **argv)
 {
     struct load_conductor conductor;
     struct load_result result;
-    struct load_script script;
+    struct load_script script = {0};
     struct load_mail mail;
     struct load_ledger ledger;
     struct load_plan plan = make_plan(config);
@@ -212,6 +212,9 @@ static int run_load(const struct load_config *config, int argc, char **argv)
     open_mail(&mail, config);
     load_script_open(&script, config->helo, config->sender, config->recipient,
                      (uint32_t)config->recipients, (enum load_pipelining)config->pipelining);
+    if (config->is_lmtp) load_script_speak_lmtp(&script, config->helo);
+    if (config->credentials != NULL && !load_script_authenticate(&script, config->credentials))
+        die(EXIT_CODE_USAGE, "--auth takes USER:PASSWORD, at most %u octets", LOAD_AUTH_TEXT_MAX);
     run.ledger = open_ledger(&ledger, config, mail.run);
     print_plan(&run);
     load_conductor_run(&conductor, &run);

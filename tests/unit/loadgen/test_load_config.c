@@ -108,7 +108,8 @@ static void test_targets(void **state)
     assert_int_equal(read_line("-4 :2600"), LOAD_CONFIG_READY);
     assert_string_equal(net_format(text, &config.addresses[0]), "127.0.0.1:2600");
     assert_wrong("127.0.0.1:1 127.0.0.1:2", "127.0.0.1:2");
-    assert_wrong("unix:/tmp/x", "unix:/tmp/x");
+    assert_int_equal(read_line("unix:/tmp/x"), LOAD_CONFIG_READY);
+    assert_string_equal(net_format(text, &config.addresses[0]), "unix:/tmp/x");
     assert_wrong("-4 -6", "-4 and -6");
 }
 
