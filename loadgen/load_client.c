@@ -81,7 +81,7 @@ static void leave_idle(struct load_clients *clients, struct load_client *client)
     }
     load_flight_start(clients, client, &client->current);
     client->has_current = true;
-    load_session_begin(&client->session, clients->script);
+    load_session_begin(&client->session, clients->script, client->current.sequence);
 }
 
 /* Sends what the session wants, if nothing is being sent. */
@@ -256,6 +256,7 @@ static void begin_session(struct load_clients *clients, struct load_client *clie
                      load_clients_since(clients, client->asked_ns));
     client->state = LOAD_CLIENT_UP;
     client->served = 0;
+    client->serves = load_plan_draw_per_connection(&clients->share, &clients->random);
     client->is_sending = false;
     client->is_sending_content = false;
     client->asked_ns = clients->now_ns;

@@ -52,6 +52,7 @@ struct load_client {
     uint32_t address_index; /* of its connection */
     uint32_t failures;      /* in a row, for the pause before the next connect */
     uint64_t served;        /* messages begun on this connection */
+    uint64_t serves;        /* so many at most                   */
     bool is_sending;
     bool is_sending_content; /* of `current` */
     bool is_down;            /* lost or refused, and not ready again since */

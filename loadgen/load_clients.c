@@ -166,7 +166,7 @@ uint64_t load_clients_next_due(const struct load_clients *clients)
 
 bool load_clients_await_due(struct load_clients *clients, struct load_client *client)
 {
-    bool may_serve = client->served < clients->share.per_connection;
+    bool may_serve = client->served < client->serves;
     if (!may_serve || load_clients_next_due(clients) == LOAD_NEVER) return false;
     if (client->is_idle_queued) return true;
     client->is_idle_queued = true;

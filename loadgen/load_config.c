@@ -88,7 +88,7 @@ static const struct option_row rows[] = {
      .name = "per-connection",
      FIELD(per_connection_text),
      .argument = "N",
-     .help = "messages per connection, N or inf [inf]"},
+     .help = "messages per connection: N, A-B or inf [inf]"},
     {.kind = OPTION_DURATION,
      .name = "warmup",
      FIELD(warmup_ns),
@@ -131,14 +131,17 @@ static const struct option_row rows[] = {
      .name = "number",
      FIELD(numbers_recipients),
      .help = "number the recipients [on]"},
-    {.kind = OPTION_COUNT,
+    {.kind = OPTION_TEXT,
      .letter = 'r',
      .name = "recipients",
-     FIELD(recipients),
+     FIELD(recipients_text),
      .argument = "N",
-     .help = "recipients per message [1]",
-     .minimum = 1,
-     .maximum = RECIPIENTS_MAX},
+     .help = "recipients per message: N or A-B [1]"},
+    {.kind = OPTION_TEXT,
+     .name = "domains",
+     FIELD(domains),
+     .argument = "LIST",
+     .help = "where recipients are, with weights: a.test:70,b.test:30 [that of --to]"},
     {.kind = OPTION_TEXT,
      .letter = 'S',
      .name = "subject",
@@ -281,7 +284,7 @@ static void set_defaults(struct load_config *config)
         .messages = LOAD_UNLIMITED,
         .per_connection = LOAD_UNLIMITED,
         .length_text = "10k",
-        .recipients = 1,
+        .recipients_text = "1",
         .seed = clock_realtime_ns() / CLOCK_NS_PER_MS,
         .timeout_ns = 30 * CLOCK_NS_PER_S,
         .drain_ns = 10 * CLOCK_NS_PER_S,
@@ -347,16 +350,36 @@ static bool is_text(const char *text, uint64_t longest)
     return size <= longest;
 }
 
-static bool check_per_connection(struct load_config *config, char *error)
+/* "3" or "1-5": both bounds, in order and from 1 on. */
+static bool parse_span(const char *text, uint64_t *low, uint64_t *high)
 {
+    char first[UNITS_TEXT_MAX];
+    size_t size = strcspn(text, "-");
+    if (size == 0 || size >= sizeof first) return false;
+    memcpy(first, text, size);
+    first[size] = '\0';
+    if (!units_parse_count(first, low)) return false;
+    *high = *low;
+    if (text[size] == '-' && !units_parse_count(text + size + 1, high)) return false;
+    return *low > 0 && *low <= *high;
+}
+
+static bool check_spans(struct load_config *config, char *error)
+{
+    if (!parse_span(config->recipients_text, &config->recipients, &config->recipients_max) ||
+        config->recipients_max > RECIPIENTS_MAX)
+        return fail(error, "-r, --recipients '%s': try 1, 50, 1-10; at most %u",
+                    config->recipients_text, RECIPIENTS_MAX);
     if (strcmp(config->per_connection_text, "inf") == 0) {
         config->per_connection = LOAD_UNLIMITED;
+        config->per_connection_max = LOAD_UNLIMITED;
         return true;
     }
-    if (units_parse_count(config->per_connection_text, &config->per_connection) &&
-        config->per_connection > 0)
+    if (parse_span(config->per_connection_text, &config->per_connection,
+                   &config->per_connection_max))
         return true;
-    return fail(error, "-k, --per-connection '%s': try 1, 100, inf", config->per_connection_text);
+    return fail(error, "-k, --per-connection '%s': try 1, 100, 1-5, inf",
+                config->per_connection_text);
 }
 
 static bool check_texts(struct load_config *config, char *error)
@@ -430,7 +453,7 @@ static void settle_times(struct load_config *config)
 
 static bool check_values(struct load_config *config, char *error)
 {
-    if (!check_per_connection(config, error)) return false;
+    if (!check_spans(config, error)) return false;
     if (!check_schedule(config, error)) return false;
     if (!check_thresholds(config, error)) return false;
     if (!check_texts(config, error)) return false;

@@ -30,8 +30,11 @@ struct load_config {
     uint64_t duration_ns;
     uint64_t messages;
     uint64_t per_connection;
+    uint64_t per_connection_max;
     struct load_length length;
     uint64_t recipients;
+    uint64_t recipients_max;
+    const char *domains; /* list, or NULL */
     uint64_t seed;
     uint64_t timeout_ns;
     uint64_t drain_ns;
@@ -70,6 +73,7 @@ struct load_config {
 
     /* As given; the fields above are what they mean. */
     const char *per_connection_text;
+    const char *recipients_text;
     const char *arrival_text;
     const char *length_text;
     const char *threshold_text;

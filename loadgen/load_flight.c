@@ -141,7 +141,7 @@ void load_flight_drop(struct load_clients *clients, struct load_client *client,
 
 bool load_flight_may_start(const struct load_clients *clients, const struct load_client *client)
 {
-    if (client->served >= clients->share.per_connection) return false;
+    if (client->served >= client->serves) return false;
     if (!clients->is_open) return load_share_may_start(&clients->share, clients->now_ns);
     return client->has_kept || clients->backlog.count > 0;
 }

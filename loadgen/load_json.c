@@ -103,6 +103,7 @@ static json_t *make_config(const struct load_result *result)
     set_count(object, "threads", result->plan->workers);
     set_limit(object, "messages", result->plan->messages);
     set_limit(object, "per_connection", result->plan->per_connection);
+    set_limit(object, "per_connection_max", result->plan->per_connection_max);
     set_limit(object, "duration_ns", result->plan->duration_ns);
     set_count(object, "warmup_ns", config->warmup_ns);
     set_count(object, "ramp_asked_ns", config->ramp_ns);
@@ -110,6 +111,7 @@ static json_t *make_config(const struct load_result *result)
     set_count(object, "timeout_ns", config->timeout_ns);
     set(object, "body", body);
     set_count(object, "recipients", config->recipients);
+    set_count(object, "recipients_max", config->recipients_max);
     set_text(object, "pipelining", load_pipelining_name(result->mode));
     set_text(object, "pipelining_asked",
              load_pipelining_name((enum load_pipelining)config->pipelining));

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "base/random.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,12 +21,13 @@
 
 struct load_plan {
     uint64_t connections;
-    uint64_t messages;       /* in all, or LOAD_PLAN_UNLIMITED              */
-    uint64_t per_connection; /* messages a connection, or LOAD_PLAN_UNLIMITED */
-    uint64_t duration_ns;    /* of starting messages, or LOAD_PLAN_UNLIMITED */
-    uint64_t warmup_ns;      /* before that, of messages that are kept apart */
-    uint64_t rate_per_s;     /* open loop: messages due a second; 0: closed loop */
-    uint64_t backlog;        /* open loop: messages that may be due and wait for a session */
+    uint64_t messages;           /* in all, or LOAD_PLAN_UNLIMITED              */
+    uint64_t per_connection;     /* messages a connection, or LOAD_PLAN_UNLIMITED */
+    uint64_t per_connection_max; /* a connection has between both */
+    uint64_t duration_ns;        /* of starting messages, or LOAD_PLAN_UNLIMITED */
+    uint64_t warmup_ns;          /* before that, of messages that are kept apart */
+    uint64_t rate_per_s;         /* open loop: messages due a second; 0: closed loop */
+    uint64_t backlog;            /* open loop: messages that may be due and wait for a session */
     uint32_t workers;
 };
 
@@ -34,6 +36,7 @@ struct load_share {
     uint64_t connections;
     uint64_t messages; /* its part of the limit, or LOAD_PLAN_UNLIMITED */
     uint64_t per_connection;
+    uint64_t per_connection_max;
     uint64_t started;
     uint64_t next_sequence;
     uint64_t sequence_step;
@@ -49,6 +52,9 @@ struct load_plan load_plan_make(uint64_t connections, uint64_t messages, uint64_
                                 uint64_t duration_ns, uint32_t workers);
 
 struct load_share load_plan_share(const struct load_plan *plan, uint32_t worker);
+
+/* How many messages a connection that is opened now may send. */
+uint64_t load_plan_draw_per_connection(const struct load_share *share, struct random *random);
 
 /* The run begins: messages may start until the plan's duration is over. */
 void load_share_begin(struct load_share *share, const struct load_plan *plan, uint64_t now_ns);

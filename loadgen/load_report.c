@@ -90,10 +90,9 @@ static void put_head(const struct load_result *result, FILE *file)
     (void)fprintf(file, "loadgen %s  %s  %s, %llu connection%s, %u thread%s\n", RINGSINK_VERSION,
                   result->environment.target, loop, (unsigned long long)plan->connections,
                   plural(plan->connections), plan->workers, plural(plan->workers));
-    (void)fprintf(file, "pipelining %s, bodies of %s octets, %llu recipient%s a message\n",
+    (void)fprintf(file, "pipelining %s, bodies of %s octets, %s recipient%s a message\n",
                   load_pipelining_name(result->mode), put_length(a, &result->config->length),
-                  (unsigned long long)result->config->recipients,
-                  plural(result->config->recipients));
+                  result->config->recipients_text, plural(result->config->recipients_max));
     (void)fprintf(file, "%s measured%s", units_format_duration(a, result->measured_ns),
                   result->is_aborted ? ", ABORTED" : "");
     if (plan->warmup_ns > 0)

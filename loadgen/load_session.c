@@ -11,8 +11,14 @@
 #include "loadgen/load_session.h"
 
 #include "base/base64.h"
+#include "base/random.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+
+/* Keep what is drawn for one purpose apart from what is drawn for another. */
+#define SEED_OF_RECIPIENTS 0x7ec191e475ull
+#define SEED_OF_DOMAINS    0xd03a145ull
 
 static uint32_t put_line(char *out, const char *verb, const char *argument, const char *end)
 {
@@ -38,7 +44,60 @@ void load_script_open(struct load_script *script, const char *helo, const char *
     script->recipient_tail_size =
         put_line(script->recipient_tail, "", at == NULL ? "" : at, ">\r\n");
     script->recipients = recipients;
+    script->recipients_max = recipients;
     script->pipelining = pipelining;
+}
+
+void load_script_vary_recipients(struct load_script *script, uint32_t maximum, uint64_t seed)
+{
+    CHECK(maximum >= script->recipients);
+    script->recipients_max = maximum;
+    script->seed = seed;
+}
+
+/* "a.test:70" or "a.test"; nothing in it may end the command. */
+static bool add_domain(struct load_script *script, const char *text, size_t size)
+{
+    size_t name_size = size;
+    const char *colon = memchr(text, ':', size);
+    char *end = NULL;
+    double weight = 1;
+
+    if (colon != NULL) {
+        name_size = (size_t)(colon - text);
+        weight = strtod(colon + 1, &end);
+        if (end != text + size || !(weight > 0 && weight <= 1e9)) return false;
+    }
+    if (name_size == 0 || name_size > LOAD_SCRIPT_DOMAIN_MAX - 5) return false;
+    for (size_t index = 0; index < name_size; index++)
+        if (text[index] <= ' ' || text[index] == '<' || text[index] == '>') return false;
+    struct load_domain *domain = &script->domains[script->domain_count++];
+    domain->weight = weight;
+    domain->tail_size =
+        (uint32_t)snprintf(domain->tail, sizeof domain->tail, "@%.*s>\r\n", (int)name_size, text);
+    script->weight_sum += weight;
+    return true;
+}
+
+bool load_script_spread(struct load_script *script, const char *domains, uint64_t seed)
+{
+    script->seed = seed;
+    for (;;) {
+        size_t size = strcspn(domains, ",");
+        if (script->domain_count == LOAD_DOMAINS_MAX) return false;
+        if (!add_domain(script, domains, size)) return false;
+        if (domains[size] == '\0') return true;
+        domains += size + 1;
+    }
+}
+
+/* How many recipients message `sequence` has. */
+static uint32_t recipients_of(const struct load_script *script, uint64_t sequence)
+{
+    uint32_t span = script->recipients_max - script->recipients;
+    if (span == 0) return script->recipients;
+    return script->recipients +
+           (uint32_t)(random_mix(script->seed ^ SEED_OF_RECIPIENTS, sequence) % (span + 1));
 }
 
 void load_script_speak_lmtp(struct load_script *script, const char *helo)
@@ -71,10 +130,11 @@ bool load_script_authenticate(struct load_script *script, const char *credential
 
 uint32_t load_script_group_max(const struct load_script *script)
 {
-    uint32_t recipient =
-        script->recipient_head_size + LOAD_SCRIPT_NUMBER_MAX + script->recipient_tail_size;
-    uint32_t group =
-        (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size + script->recipients * recipient;
+    uint32_t tail_size = script->recipient_tail_size;
+    if (script->domain_count > 0) tail_size = LOAD_SCRIPT_DOMAIN_MAX;
+    uint32_t recipient = script->recipient_head_size + LOAD_SCRIPT_NUMBER_MAX + tail_size;
+    uint32_t group = (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size +
+                     script->recipients_max * recipient;
     if (script->ehlo_size > group) group = script->ehlo_size;
     return script->auth_size > group ? script->auth_size : group;
 }
@@ -98,12 +158,14 @@ static void forget_message(struct load_session *session)
     session->failure_code = 0;
 }
 
-void load_session_begin(struct load_session *session, const struct load_script *script)
+void load_session_begin(struct load_session *session, const struct load_script *script,
+                        uint64_t sequence)
 {
     CHECK(session->state == LOAD_IDLE);
     CHECK(session->wants == LOAD_WANTS_NOTHING);
     CHECK(script->recipients > 0);
     forget_message(session);
+    session->recipients = recipients_of(script, sequence);
     session->state = session->needs_reset ? LOAD_AWAIT_RESET : LOAD_AWAIT_MAIL;
     if (is_grouped(session))
         session->wants = LOAD_WANTS_GROUP;
@@ -124,20 +186,32 @@ static uint32_t put(uint8_t *out, const char *text, uint32_t size)
     return size;
 }
 
+/* The domain of recipient `number`: by weight. */
+static uint32_t put_domain(const struct load_script *script, uint64_t number, uint8_t *out)
+{
+    double place = (double)(random_mix(script->seed ^ SEED_OF_DOMAINS, number) >> 11) * 0x1p-53 *
+                   script->weight_sum;
+    uint32_t index = 0;
+    while (index + 1 < script->domain_count && place >= script->domains[index].weight)
+        place -= script->domains[index++].weight;
+    return put(out, script->domains[index].tail, script->domains[index].tail_size);
+}
+
 /* Recipients are numbered through the whole run: no server's cache knows the next one. */
 static uint32_t put_recipient(const struct load_script *script, uint64_t sequence, uint32_t index,
                               uint8_t *out)
 {
-    uint64_t number = (sequence - 1) * script->recipients + index + 1;
+    uint64_t number = (sequence - 1) * script->recipients_max + index + 1;
     uint32_t size = put(out, script->recipient_head, script->recipient_head_size);
     size += bytes_put_number(out + size, number);
+    if (script->domain_count > 0) return size + put_domain(script, number, out + size);
     return size + put(out + size, script->recipient_tail, script->recipient_tail_size);
 }
 
 static uint32_t put_group(const struct load_script *script, uint64_t sequence, uint8_t *out)
 {
     uint32_t size = put(out, script->mail, script->mail_size);
-    for (uint32_t index = 0; index < script->recipients; index++)
+    for (uint32_t index = 0; index < recipients_of(script, sequence); index++)
         size += put_recipient(script, sequence, index, out + size);
     return size + put(out + size, "DATA\r\n", 6);
 }
@@ -184,6 +258,7 @@ uint32_t load_session_put_next(struct load_session *session, const struct load_s
     CHECK(session->wants == LOAD_WANTS_CONTENT);
     CHECK(!session->next_begun);
     session->next_begun = true;
+    session->next_recipients = recipients_of(script, sequence);
     return put_group(script, sequence, out);
 }
 
@@ -324,6 +399,7 @@ static enum load_session_event take_mail(struct load_session *session, uint32_t 
     if (session->next_begun) {
         session->next_begun = false;
         forget_message(session);
+        session->recipients = session->next_recipients;
     }
     if (code >= 300 && code < 400) return protocol(session);
     session->mail_taken = code < 300;
@@ -336,8 +412,7 @@ static enum load_session_event take_mail(struct load_session *session, uint32_t 
     return LOAD_EVENT_NONE;
 }
 
-static enum load_session_event take_recipient(struct load_session *session,
-                                              const struct load_script *script, uint32_t code)
+static enum load_session_event take_recipient(struct load_session *session, uint32_t code)
 {
     if (code >= 300 && code < 400) return protocol(session);
     session->recipients_answered++;
@@ -345,7 +420,7 @@ static enum load_session_event take_recipient(struct load_session *session,
         session->recipients_accepted++;
     else if (session->recipients_accepted == 0)
         note_failure(session, code, LOAD_PHASE_RCPT);
-    if (session->recipients_answered < script->recipients) {
+    if (session->recipients_answered < session->recipients) {
         if (!is_grouped(session)) session->wants = LOAD_WANTS_RECIPIENT;
         return LOAD_EVENT_NONE;
     }
@@ -419,7 +494,7 @@ static enum load_session_event take_last_line(struct load_session *session,
     case LOAD_AWAIT_MAIL:
         return take_mail(session, code);
     case LOAD_AWAIT_RECIPIENT:
-        return take_recipient(session, script, code);
+        return take_recipient(session, code);
     case LOAD_AWAIT_DATA:
         return take_data(session, script, code);
     case LOAD_AWAIT_DOT:

@@ -30,8 +30,17 @@ enum load_pipelining {
 
 #define LOAD_SCRIPT_LINE_MAX   600u
 #define LOAD_SCRIPT_NUMBER_MAX 20u
+#define LOAD_SCRIPT_DOMAIN_MAX 264u /* RFC 5321 4.5.3.1.2: 255 octets, with @ > CR LF */
+#define LOAD_DOMAINS_MAX       32u
 #define LOAD_SCRIPT_AUTH_MAX   1400u
 #define LOAD_AUTH_TEXT_MAX     1000u /* user and password; RFC 4616 2: 255 octets each and more */
+
+/* Where recipients are, one message in so many. */
+struct load_domain {
+    char tail[LOAD_SCRIPT_DOMAIN_MAX]; /* "@a.test>\r\n" */
+    uint32_t tail_size;
+    double weight;
+};
 
 /* What every session of a run says; opened once, read-only. */
 struct load_script {
@@ -43,7 +52,12 @@ struct load_script {
     uint32_t ehlo_size, helo_size, mail_size, recipient_head_size, recipient_tail_size;
     char auth[LOAD_SCRIPT_AUTH_MAX]; /* AUTH PLAIN with its initial response; empty: none */
     uint32_t auth_size;
-    uint32_t recipients;
+    uint32_t recipients;     /* a message has so many, */
+    uint32_t recipients_max; /* up to so many          */
+    uint32_t domain_count;   /* 0: the recipient's own */
+    struct load_domain domains[LOAD_DOMAINS_MAX];
+    double weight_sum;
+    uint64_t seed; /* of what differs from message to message */
     enum load_pipelining pipelining;
     bool is_lmtp; /* RFC 2033: a reply to the content for each recipient that was taken */
 };
@@ -99,6 +113,8 @@ struct load_session {
     bool needs_reset;             /* a transaction was left open by a failure             */
     bool is_void;                 /* the content is a lone dot: the message failed before */
     bool next_begun;              /* stream: the next message's group is on its way       */
+    uint32_t recipients;          /* of the message in progress                       */
+    uint32_t next_recipients;     /* stream: of the one behind it                     */
     uint32_t recipients_answered; /* of the message in progress                           */
     uint32_t recipients_accepted;
     uint32_t dots_awaited; /* LMTP: replies to the content still to come        */
@@ -112,6 +128,12 @@ struct load_session {
 void load_script_open(struct load_script *script, const char *helo, const char *sender,
                       const char *recipient, uint32_t recipients, enum load_pipelining pipelining);
 
+/* Messages have `recipients` to `maximum` recipients, by seed and sequence. */
+void load_script_vary_recipients(struct load_script *script, uint32_t maximum, uint64_t seed);
+
+/* Recipients are at the domains of "a.test:70,b.test:30", by weight; false if that is no list. */
+MUST_USE bool load_script_spread(struct load_script *script, const char *domains, uint64_t seed);
+
 /* From here on sessions speak LMTP (RFC 2033). */
 void load_script_speak_lmtp(struct load_script *script, const char *helo);
 
@@ -124,7 +146,8 @@ uint32_t load_script_group_max(const struct load_script *script);
 void load_session_init(struct load_session *session);
 
 /* LOAD_IDLE only: a message begins; or the session ends by QUIT. */
-void load_session_begin(struct load_session *session, const struct load_script *script);
+void load_session_begin(struct load_session *session, const struct load_script *script,
+                        uint64_t sequence);
 void load_session_quit(struct load_session *session);
 
 /*

@@ -40,6 +40,7 @@ static struct load_plan make_plan(const struct load_config *config)
     if (workers == 0) workers = load_plan_choose_workers(config->connections, count_cores(config));
     struct load_plan plan = load_plan_make(config->connections, config->messages,
                                            config->per_connection, config->duration_ns, workers);
+    plan.per_connection_max = config->per_connection_max;
     plan.warmup_ns = config->warmup_ns;
     plan.rate_per_s = config->rate_per_s;
     plan.backlog = config->backlog;
@@ -212,6 +213,10 @@ static int run_load(const struct load_config *config, int argc, char **argv)
     open_mail(&mail, config);
     load_script_open(&script, config->helo, config->sender, config->recipient,
                      (uint32_t)config->recipients, (enum load_pipelining)config->pipelining);
+    load_script_vary_recipients(&script, (uint32_t)config->recipients_max, config->seed);
+    if (config->domains != NULL && !load_script_spread(&script, config->domains, config->seed))
+        die(EXIT_CODE_USAGE, "--domains '%s': try a.test:70,b.test:30, at most %u", config->domains,
+            LOAD_DOMAINS_MAX);
     if (config->is_lmtp) load_script_speak_lmtp(&script, config->helo);
     if (config->credentials != NULL && !load_script_authenticate(&script, config->credentials))
         die(EXIT_CODE_USAGE, "--auth takes USER:PASSWORD, at most %u octets", LOAD_AUTH_TEXT_MAX);

@@ -51,6 +51,30 @@ class Sessions(unittest.TestCase):
         smtp = self.server()
         self.load(f"127.0.0.1:{smtp.port}", "-L", "-n", "5", "-c", "1", "--timeout", "1s", "-d", "1s", expected=1)
 
+    def messages(self, server):
+        result = harness.run(harness.RINGSPOOL, "list", "--json", server.spool)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    def test_recipients_and_domains_vary(self):
+        server = self.server()
+        for mode in ("off", "group", "stream"):
+            result = self.load(f"127.0.0.1:{server.port}", "-n", "300", "-c", "3", "-r", "1-5", "--domains",
+                               "a.test:70,b.test:30", "--pipelining", mode)
+            self.assertEqual(result["totals"]["accepted"], 300)
+        messages = self.messages(server)
+        counts = [len(message["recipients"]) for message in messages]
+        self.assertEqual(set(counts), {1, 2, 3, 4, 5})
+        names = [name for message in messages for name in message["recipients"]]
+        self.assertAlmostEqual(sum(name.endswith("@a.test") for name in names) / len(names), 0.7, delta=0.06)
+        self.assertTrue(all(name.endswith(("@a.test", "@b.test")) for name in names))
+
+    def test_messages_a_connection_vary(self):
+        server = self.server()
+        result = self.load(f"127.0.0.1:{server.port}", "-n", "300", "-c", "3", "-k", "1-5")
+        self.assertEqual(result["totals"]["accepted"], 300)
+        self.assertTrue(75 <= result["totals"]["connects"] <= 140, result["totals"])
+
     def test_unix_socket(self):
         path = os.path.join(self.home, "socket")
         server = self.server(f"unix:{path}")

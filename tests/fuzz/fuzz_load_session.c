@@ -59,7 +59,7 @@ static void send_wanted(struct run *run)
     if (session->state == LOAD_IDLE && run->begun < run->messages_max) {
         run->begun++;
         run->sequence = run->begun;
-        load_session_begin(session, &run->script);
+        load_session_begin(session, &run->script, 1);
     } else if (session->state == LOAD_IDLE) {
         load_session_quit(session);
     }

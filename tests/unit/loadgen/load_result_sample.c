@@ -61,6 +61,8 @@ struct load_result *load_result_sample_open(void)
     config = (struct load_config){.length = {.count = 1, .slots = {1000}},
                                   .length_text = "1k",
                                   .recipients = 1,
+                                  .recipients_max = 1,
+                                  .recipients_text = "1",
                                   .seed = 4711,
                                   .pipelining = LOAD_PIPELINING_STREAM};
     plan = load_plan_make(100, 20000, LOAD_PLAN_UNLIMITED, LOAD_PLAN_UNLIMITED, 2);

@@ -145,8 +145,8 @@ static void test_wrong_values(void **state)
     assert_wrong("-c 0", "connections");
     assert_wrong("-t user@sink.test", "recipients are --to");
     assert_wrong("-n 0", "messages");
-    assert_wrong("-k 0", "try 1, 100, inf");
-    assert_wrong("-k many", "try 1, 100, inf");
+    assert_wrong("-k 0", "try 1, 100, 1-5, inf");
+    assert_wrong("-k many", "try 1, 100, 1-5, inf");
     assert_wrong("-l 1", "CR LF");
     assert_wrong("-r 100000", "recipients");
     assert_wrong("--pipelining on", "pipelining");

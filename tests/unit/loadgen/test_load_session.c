@@ -104,7 +104,7 @@ static void run_step(char kind, const char *text)
     case '>':
         if (strcmp(text, "begin") == 0) {
             sequence++;
-            load_session_begin(&session, &script);
+            load_session_begin(&session, &script, 1);
         } else {
             load_session_quit(&session);
         }
@@ -498,7 +498,7 @@ static void test_recipients_are_numbered_through_the_run(void **state)
     load_session_init(&session);
     session.state = LOAD_IDLE;
     session.mode = LOAD_PIPELINING_GROUP;
-    load_session_begin(&session, &script);
+    load_session_begin(&session, &script, 1);
     expect_octets(octets, load_session_put(&session, &script, 333333333334, octets),
                   "MAIL FROM:<>|RCPT TO:<plain1000000000000>|RCPT TO:<plain1000000000001>|"
                   "RCPT TO:<plain1000000000002>|DATA|");
