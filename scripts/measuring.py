@@ -53,6 +53,23 @@ def cpu_ns(pid):
     return total
 
 
+# What no audit may count. Torn messages that a reader is shown are corrupt, damaged, or in no ledger.
+AUDIT_FAULTS = ("lost", "duplicated", "corrupt", "refused_present", "torn_shown", "damaged_places", "unreadable_lines")
+
+
+def audit(build, spool, ledgers):
+    """What the audit of these ledgers counts, {} if nothing was ever sent; and all that it said."""
+    done = subprocess.run([f"{build}/ringspool", "audit", "--json", spool, *ledgers], capture_output=True, text=True,
+                          check=False)
+    if not done.stdout:
+        if "the ledger is empty" in done.stderr:
+            return {}, done.stderr
+        sys.exit(f"audit of {spool} exited {done.returncode}\n{done.stderr}")
+    counts = json.loads(done.stdout)
+    counts["torn_shown"] = counts["unlisted"] + counts["damaged_messages"]
+    return counts, done.stdout + done.stderr
+
+
 def about(what):
     """How every line of bench/results begins."""
     commit = subprocess.run(["git", "-C", TOP, "describe", "--always", "--dirty=+", "--exclude=*"],

@@ -60,6 +60,8 @@ static const struct options options = {
         "                                          is all there that was acknowledged?",
     .epilogue = "Every command may be used while a server runs on the spool; trim then frees only\n"
                 "what the server has finished with.\n"
+                "A second export into the same DIR brings only what is new: remove\n"
+                "DIR/.ringspool-FORMAT-* to have everything again.\n"
                 "\n"
                 "Examples:\n"
                 "  ringspool list spool | tail -1\n"

@@ -1,9 +1,11 @@
 /*
  * export: delivers a spool's messages to mailboxes that mail readers know.
  *
- * A pass walks every worker's segments from where the last one ended; --follow makes a pass every
- * FOLLOW_EVERY_NS until a signal. A message is copied out of the mapping before it is delivered,
- * and delivered only if no segment of it was recycled meanwhile.
+ * A pass walks every segment from where the last one ended, in this run or one before it;
+ * --follow makes a pass every FOLLOW_EVERY_NS until a signal. The spool stays mapped from pass to
+ * pass until files of it come or go, and a segment that looks as it did is not walked again. A
+ * message is copied out of the mapping before it is delivered, and delivered only if no segment of
+ * it was recycled meanwhile.
  */
 #include "ringspool.h"
 
@@ -15,9 +17,12 @@
 #include "export/export_maildir.h"
 #include "export/export_mbox.h"
 #include "export/export_mh.h"
+#include "export/export_progress.h"
+#include "spool/spool_format.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,33 +31,42 @@
 #include <unistd.h>
 
 #define FOLLOW_EVERY_NS (200 * CLOCK_NS_PER_MS)
+#define SAVE_EVERY_NS   CLOCK_NS_PER_S
 #define HOST_MAX        256
-#define WORKERS_MAX     100 /* w00 to w99 */
 
 enum export_format { EXPORT_MAILDIR, EXPORT_MH, EXPORT_MBOX, EXPORT_EML };
 
 static const struct {
-    const char *prefix;
+    const char *name;
     enum export_format format;
 } formats[] = {
-    {"maildir:", EXPORT_MAILDIR},
-    {"mh:", EXPORT_MH},
-    {"mbox:", EXPORT_MBOX},
-    {"eml:", EXPORT_EML},
+    {"maildir", EXPORT_MAILDIR},
+    {"mh", EXPORT_MH},
+    {"mbox", EXPORT_MBOX},
+    {"eml", EXPORT_EML},
 };
 
-/* Up to where a worker's log has been exported. */
-struct position {
-    uint64_t number;
-    uint32_t offset;
-    uint32_t index;
+/* What a segment looked like where its next record would be, when it was last walked. */
+struct glimpse {
+    uint8_t octets[SPOOL_RECORD_HEADER_SIZE];
+    uint32_t offset; /* 0: it was not walked yet */
+    uint32_t sealed_end;
 };
+
+static_assert(sizeof(struct glimpse) == SPOOL_RECORD_HEADER_SIZE + 8, "it is compared whole");
 
 struct exporting {
     const struct ringspool *program;
     const char *path; /* of the folder, as it was given */
     int root;
     enum export_format format;
+    struct spool_archive archive;
+    struct glimpse *glimpses; /* of the archive's segments; NULL: it is not open */
+    struct export_progress progress;
+    char progress_name[EXPORT_PROGRESS_NAME_MAX];
+    struct export_place *place; /* of the segment that is being walked */
+    uint64_t saved_ns;
+    uint64_t saved_count; /* messages up to the last save */
     struct export_mh mh;
     char host[HOST_MAX];
     uint64_t message_count;
@@ -60,7 +74,6 @@ struct exporting {
     uint64_t present_count; /* not delivered: they were there already */
     uint64_t failed_count;
     uint64_t damaged_count;
-    struct position positions[WORKERS_MAX];
 };
 
 /* One message's envelope and content, out of the mapping. */
@@ -87,11 +100,11 @@ static void stop_take(int signal_number)
 static void target_read(struct exporting *exporting, const char *target)
 {
     for (uint32_t i = 0; target != NULL && i < sizeof(formats) / sizeof(formats[0]); i++) {
-        size_t size = strlen(formats[i].prefix);
-        if (strncmp(target, formats[i].prefix, size) != 0 || target[size] == 0) continue;
+        size_t size = strlen(formats[i].name);
+        if (strncmp(target, formats[i].name, size) != 0 || target[size] != ':') continue;
         exporting->format = formats[i].format;
-        exporting->path = target + size;
-        return;
+        exporting->path = target + size + 1;
+        if (*exporting->path != 0) return;
     }
     die(EXIT_CODE_USAGE, "export needs --to maildir:DIR, mh:DIR, mbox:DIR or eml:DIR");
 }
@@ -191,6 +204,23 @@ static bool is_final(int error)
            error == -ENOMEM || error == -EMFILE || error == -ENFILE || error == -ENOSYS;
 }
 
+/* What was delivered comes to the disk before the word that it was. 0 or -errno. */
+static int progress_save(struct exporting *exporting)
+{
+    if (exporting->message_count == exporting->saved_count) return 0;
+    if (syncfs(exporting->root) < 0) return -errno;
+    exporting->saved_count = exporting->message_count;
+    exporting->saved_ns = clock_now_ns();
+    return export_progress_save(&exporting->progress, exporting->root, exporting->progress_name);
+}
+
+static void progress_require(const struct exporting *exporting, int error)
+{
+    if (error < 0)
+        die(EXIT_CODE_FAILED, "can't note in %s/%s how far it has come: %s", exporting->path,
+            exporting->progress_name, strerror(-error));
+}
+
 static void delivery_count(struct exporting *exporting, const struct export_letter *letter,
                            const char *mailbox, int error)
 {
@@ -205,7 +235,9 @@ static void delivery_count(struct exporting *exporting, const struct export_lett
         return;
     }
     exporting->failed_count++;
+    export_place_fail(exporting->place);
     (void)export_letter_put_id(id, letter);
+    if (is_final(error)) (void)progress_save(exporting); /* as far as the disk lets it */
     if (is_final(error))
         die(EXIT_CODE_FAILED, "can't deliver %s to %s/%s: %s; %" PRIu64 " were delivered before it",
             id, exporting->path, mailbox, strerror(-error), exporting->delivered_count);
@@ -250,9 +282,9 @@ static void mail_deliver(struct exporting *exporting, struct mail *mail)
     free(boxes);
 }
 
-static void message_export(struct exporting *exporting, struct spool_archive *archive,
-                           const struct spool_reader_message *message)
+static void message_export(struct exporting *exporting, const struct spool_reader_message *message)
 {
+    struct spool_archive *archive = &exporting->archive;
     struct spool_archive_content content;
     struct mail mail = {0};
 
@@ -263,59 +295,105 @@ static void message_export(struct exporting *exporting, struct spool_archive *ar
     free(mail.memory);
 }
 
-static void segment_export(struct exporting *exporting, struct spool_archive *archive,
-                           const struct spool_reader_segment *segment)
+/* Does the segment look other than when it was last walked? */
+static bool has_news(const struct spool_reader_segment *segment, const struct export_place *place,
+                     struct glimpse *last)
 {
-    struct position *position = &exporting->positions[segment->worker];
+    struct glimpse now = {.offset = place->offset, .sealed_end = segment->sealed_end};
+
+    if (now.offset < SPOOL_SEGMENT_HEADER_SIZE) now.offset = SPOOL_SEGMENT_HEADER_SIZE;
+    if ((uint64_t)now.offset + sizeof(now.octets) <= segment->capacity)
+        memcpy(now.octets, segment->base + now.offset, sizeof(now.octets));
+    bool is_other = memcmp(&now, last, sizeof(now)) != 0;
+    *last = now; /* from before the walk: what comes during it is news again */
+    return is_other;
+}
+
+static void segment_walk(struct exporting *exporting, const struct spool_reader_segment *segment)
+{
+    struct export_place *place = exporting->place;
     struct spool_reader reader;
     struct spool_reader_message message;
     struct spool_reader_gap gap;
     enum spool_reader_event event;
 
     spool_reader_start(&reader, segment);
-    if (position->number == segment->number) {
-        reader.offset = position->offset;
-        reader.index = position->index;
+    if (place->offset > 0) {
+        reader.offset = place->offset;
+        reader.index = place->index;
     }
     while (is_stopped == 0 &&
            (event = spool_reader_next(&reader, &message, &gap)) != SPOOL_READER_END) {
         if (event == SPOOL_READER_TORN) continue;
         if (event == SPOOL_READER_MESSAGE)
-            message_export(exporting, archive, &message);
+            message_export(exporting, &message);
         else
             exporting->damaged_count += spool_reader_segment_is_current(segment);
-        *position = (struct position){segment->number, reader.offset, reader.index};
+        export_place_advance(place, reader.offset, reader.index);
     }
+}
+
+static void segment_export(struct exporting *exporting, const struct spool_reader_segment *segment,
+                           struct glimpse *glimpse)
+{
+    exporting->place = export_progress_place(&exporting->progress, segment->worker, segment->number,
+                                             segment->salt);
+    if (exporting->place == NULL) die(EXIT_CODE_FAILED, "out of memory");
+    if (has_news(segment, exporting->place, glimpse)) segment_walk(exporting, segment);
+    if (clock_now_ns() - exporting->saved_ns >= SAVE_EVERY_NS)
+        progress_require(exporting, progress_save(exporting));
+}
+
+static void archive_close(struct exporting *exporting)
+{
+    if (exporting->glimpses != NULL) spool_archive_close(&exporting->archive);
+    free(exporting->glimpses);
+    exporting->glimpses = NULL;
+}
+
+/* The spool as it is now. True if it was mapped anew. */
+static bool archive_update(struct exporting *exporting)
+{
+    struct spool_archive *archive = &exporting->archive;
+
+    if (exporting->glimpses != NULL && !spool_archive_is_stale(archive)) {
+        spool_archive_refresh(archive);
+        return false;
+    }
+    archive_close(exporting);
+    ringspool_require(exporting->program, spool_archive_open(archive, exporting->program->spool));
+    exporting->glimpses = calloc(archive->count + 1, sizeof(*exporting->glimpses));
+    if (exporting->glimpses == NULL) die(EXIT_CODE_FAILED, "out of memory");
+    return true;
 }
 
 /* Delivers what has been committed since the pass before. */
 static void pass_run(struct exporting *exporting, bool is_first)
 {
-    struct spool_archive archive;
+    bool is_new = archive_update(exporting);
 
-    ringspool_require(exporting->program, spool_archive_open(&archive, exporting->program->spool));
-    uint64_t before = exporting->message_count;
-    for (uint64_t i = 0; i < archive.count; i++) {
-        const struct spool_reader_segment *segment = &archive.segments[i];
-        CHECK(archive.files[i].worker < WORKERS_MAX);
-        if (segment->base == NULL) {
+    for (uint64_t i = 0; i < exporting->archive.count && is_stopped == 0; i++) {
+        const struct spool_reader_segment *segment = &exporting->archive.segments[i];
+        if (segment->base != NULL)
+            segment_export(exporting, segment, &exporting->glimpses[i]);
+        else
             exporting->damaged_count += is_first;
-            continue;
-        }
-        if (segment->number >= exporting->positions[segment->worker].number)
-            segment_export(exporting, &archive, segment);
     }
-    spool_archive_close(&archive);
-    if (exporting->message_count > before && syncfs(exporting->root) < 0)
-        die(EXIT_CODE_FAILED, "can't sync %s: %s", exporting->path, strerror(errno));
+    if ((is_new || is_first) && is_stopped == 0) export_progress_forget(&exporting->progress);
+    progress_require(exporting, progress_save(exporting));
+}
+
+static void pause_make(void)
+{
+    struct timespec pause = {.tv_nsec = (long)FOLLOW_EVERY_NS};
+
+    (void)nanosleep(&pause, NULL);
 }
 
 static void follow(struct exporting *exporting)
 {
-    struct timespec pause = {.tv_nsec = (long)FOLLOW_EVERY_NS};
-
     while (is_stopped == 0) {
-        (void)nanosleep(&pause, NULL);
+        pause_make();
         if (is_stopped == 0) pass_run(exporting, false);
     }
 }
@@ -333,26 +411,61 @@ static int exporting_end(const struct exporting *exporting)
                                                                    : EXIT_CODE_FAILED;
 }
 
+/* The server may be starting right now: --follow waits until it has made its spool. */
+static void spool_await(const struct ringspool *program)
+{
+    struct spool_archive archive;
+    bool is_told = false;
+
+    for (; is_stopped == 0; pause_make()) {
+        int error = spool_archive_open(&archive, program->spool);
+        if (error == 0) spool_archive_close(&archive);
+        if (error != -ENOENT) return;
+        if (!is_told) log_info("waiting for a spool in %s", program->spool);
+        is_told = true;
+    }
+}
+
+/* Opens the folder, and reads how far an earlier run came. */
+static void target_open(struct exporting *exporting, const char *spool)
+{
+    char resolved[PATH_MAX];
+
+    exporting->root = export_directory_open(exporting->path);
+    if (exporting->root < 0)
+        die(EXIT_CODE_FAILED, "can't open the folder %s: %s", exporting->path,
+            strerror(-exporting->root));
+    if (realpath(spool, resolved) == NULL)
+        die(EXIT_CODE_NO_SPOOL, "%s: %s", spool, strerror(errno));
+    export_progress_name(exporting->progress_name, formats[exporting->format].name, resolved);
+    int error =
+        export_progress_load(&exporting->progress, exporting->root, exporting->progress_name);
+    if (error < 0)
+        die(EXIT_CODE_FAILED,
+            "can't read %s/%s, which says what is there already: %s; without it everything is "
+            "delivered again",
+            exporting->path, exporting->progress_name, strerror(-error));
+}
+
 int ringspool_export(const struct ringspool *program)
 {
-    struct exporting exporting = {.program = program};
+    struct exporting exporting = {.program = program, .saved_ns = clock_now_ns()};
     struct sigaction stop = {.sa_handler = stop_take};
-    struct spool_archive archive;
 
     target_read(&exporting, program->target);
     if (gethostname(exporting.host, HOST_MAX - 1) != 0) (void)strcpy(exporting.host, "localhost");
-    ringspool_require(program, spool_archive_open(&archive, program->spool));
-    spool_archive_close(&archive); /* no folder is made for a spool that is not there */
-    exporting.root = export_directory_open(exporting.path);
-    if (exporting.root < 0)
-        die(EXIT_CODE_FAILED, "can't open the folder %s: %s", exporting.path,
-            strerror(-exporting.root));
     if (program->is_follow) {
         (void)sigaction(SIGINT, &stop, NULL);
         (void)sigaction(SIGTERM, &stop, NULL);
+        spool_await(program);
     }
+    if (is_stopped != 0) return EXIT_CODE_OK;
+    (void)archive_update(&exporting); /* no folder is made for a spool that is not there */
+    target_open(&exporting, exporting.archive.directory.path);
     pass_run(&exporting, true);
     if (program->is_follow) follow(&exporting);
+    archive_close(&exporting);
+    export_progress_close(&exporting.progress);
     (void)close(exporting.root);
     return exporting_end(&exporting);
 }

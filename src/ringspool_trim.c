@@ -148,6 +148,7 @@ int ringspool_trim(const struct ringspool *program)
 
     usage_check(program);
     ringspool_require(program, spool_directory_open_to_read(&directory, program->spool));
+    directory.is_synced = true; /* no power cut may take the file and leave `freed` as it was */
     struct candidate *candidates = candidates_make(&directory, &count);
     for (uint64_t i = 0; i < count; i++)
         trimming.total_bytes += candidates[i].file.size;

@@ -14,17 +14,53 @@ struct writing {
     uint32_t size;
     uint32_t cut_at; /* end of the last unit behind which mark and hash still fit */
     bool is_long;
-    XXH3_state_t hash; /* of the octets, the domain in lower case */
+    XXH3_state_t hash; /* of the octets that are encoded */
 };
 
-/* Where the domain begins; a quoted "@" is the local part's. The size if there is no domain. */
-static uint64_t domain_find(struct bytes recipient)
+/* How a local part is written (RFC 5321 4.1.2). */
+enum local_form {
+    LOCAL_AS_IS,
+    LOCAL_QUOTED,         /* a quoted string that has to be one                   */
+    LOCAL_NEED_NO_QUOTES, /* one that stands for what could stand without quotes */
+};
+
+/* Up to the domain's "@"; a quoted one is the local part's. All of it if there is no domain. */
+static uint64_t local_size(struct bytes recipient)
 {
     for (uint64_t i = recipient.size; i > 0; i--) {
-        if (recipient.data[i - 1] == '@') return i;
+        if (recipient.data[i - 1] == '@') return i - 1;
         if (recipient.data[i - 1] == '"') break;
     }
     return recipient.size;
+}
+
+/* RFC 5321 4.1.2, and 6531 3.3 for what is not ASCII. */
+static bool is_atext(uint8_t octet)
+{
+    if (octet >= 0x80 || (octet >= '0' && octet <= '9')) return true;
+    if ((octet | 0x20) >= 'a' && (octet | 0x20) <= 'z') return true;
+    return octet != 0 && strchr("!#$%&'*+-/=?^_`{|}~", octet) != NULL;
+}
+
+/* What a quoted string stands for: its quotes are taken off before. */
+static uint8_t content_take(struct bytes *text)
+{
+    uint8_t octet = bytes_take(text, 1).data[0];
+    return octet == '\\' && text->size > 0 ? bytes_take(text, 1).data[0] : octet;
+}
+
+static enum local_form local_judge(struct bytes text)
+{
+    bool is_dot_string = true;
+    uint8_t before = '.';
+
+    while (text.size > 0) {
+        if (text.data[0] == '"' || (text.data[0] == '\\' && text.size == 1)) return LOCAL_AS_IS;
+        uint8_t octet = content_take(&text);
+        if (!is_atext(octet) && (octet != '.' || before == '.')) is_dot_string = false;
+        before = octet;
+    }
+    return is_dot_string && before != '.' ? LOCAL_NEED_NO_QUOTES : LOCAL_QUOTED;
 }
 
 static bool is_kept(uint8_t octet, bool is_first)
@@ -71,17 +107,43 @@ static void cut_put(struct writing *writing)
     writing->size = writing->cut_at + CUT_MARK_SIZE + HASH_DIGITS;
 }
 
+/* With the quotes and backslashes that it needs, and no others. */
+static void local_put(struct writing *writing, struct bytes local)
+{
+    bool is_quoted = local.size >= 2 && local.data[0] == '"' && local.data[local.size - 1] == '"';
+    struct bytes text = is_quoted ? bytes_make(local.data + 1, local.size - 2) : local;
+    enum local_form form = is_quoted ? local_judge(text) : LOCAL_AS_IS;
+
+    if (form == LOCAL_AS_IS) {
+        while (local.size > 0)
+            octet_put(writing, bytes_take(&local, 1).data[0]);
+        return;
+    }
+    if (form == LOCAL_QUOTED) octet_put(writing, '"');
+    while (text.size > 0) {
+        uint8_t octet = content_take(&text);
+        if (octet == '"' || octet == '\\') octet_put(writing, '\\');
+        octet_put(writing, octet);
+    }
+    if (form == LOCAL_QUOTED) octet_put(writing, '"');
+}
+
+static void domain_put(struct writing *writing, struct bytes domain)
+{
+    while (domain.size > 0) {
+        uint8_t octet = bytes_take(&domain, 1).data[0];
+        octet_put(writing, octet >= 'A' && octet <= 'Z' ? octet | 0x20 : octet);
+    }
+}
+
 uint32_t export_path_encode(char *out, struct bytes recipient)
 {
     struct writing writing = {.out = out};
-    uint64_t domain = domain_find(recipient);
 
     CHECK(XXH3_128bits_reset(&writing.hash) == XXH_OK);
-    for (uint64_t i = 0; i < recipient.size; i++) {
-        uint8_t octet = recipient.data[i];
-        bool is_upper = octet >= 'A' && octet <= 'Z';
-        octet_put(&writing, i >= domain && is_upper ? octet | 0x20 : octet);
-    }
+    struct bytes local = bytes_take(&recipient, local_size(recipient));
+    local_put(&writing, local);
+    domain_put(&writing, recipient);
     if (writing.is_long) cut_put(&writing);
     if (writing.size == 0) out[writing.size++] = '%';
     CHECK(writing.size <= EXPORT_PATH_SIZE_MAX);

@@ -166,10 +166,13 @@ void ring_close_socket(struct ring *ring, int socket, struct ring_token token)
 void ring_sync_data(struct ring *ring, int file, uint64_t offset, uint32_t size,
                     struct ring_token token)
 {
+    CHECK(size != 1); /* would mean: to the end */
     struct io_uring_sqe *sqe = entry(ring);
     io_uring_prep_fsync(sqe, file, IORING_FSYNC_DATASYNC);
     sqe->off = offset;
-    sqe->len = size;
+    /* The kernel takes offset + len for the last octet: the page behind the range would be written
+     * too, and be write-protected when the next record comes. */
+    sqe->len = size > 0 ? size - 1 : 0;
     mark(sqe, token);
 }
 

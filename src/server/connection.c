@@ -119,6 +119,12 @@ static void send_replies(struct connection_shared *shared, struct connection *co
 
 /* ---- the end of a connection ---- */
 
+/* From here on the timer guards the close. */
+static void watch_closing(struct connection_shared *shared, struct connection *connection)
+{
+    wheel_arm(shared->wheel, &connection->deadline.timer, shared->now_ns + CLOSE_GRACE_NS);
+}
+
 static void close_for(struct connection_shared *shared, struct connection *connection,
                       enum close_reason reason, bool is_forced)
 {
@@ -130,7 +136,7 @@ static void close_for(struct connection_shared *shared, struct connection *conne
         counter_add(&shared->counters->aborted, 1);
     transaction_drop(&shared->store, &connection->transaction);
     hold_drop(&connection->held, &shared->holds);
-    wheel_arm(shared->wheel, &connection->timer, shared->now_ns + CLOSE_GRACE_NS);
+    watch_closing(shared, connection);
 }
 
 static void give_slot_back(struct connection_shared *shared, struct connection *connection)
@@ -145,7 +151,7 @@ static void give_slot_back(struct connection_shared *shared, struct connection *
                   close_reason_sentence(connection->close_reason));
     if (connection->session.stash != NULL)
         blocks_give_back(&shared->stashes, connection->session.stash);
-    wheel_disarm(shared->wheel, &connection->timer);
+    wheel_disarm(shared->wheel, &connection->deadline.timer);
     atomic_fetch_sub_explicit(shared->open_count, 1, memory_order_relaxed);
     slots_give_back(&shared->connections, connection);
 }
@@ -393,22 +399,12 @@ static enum stop advance(struct connection_shared *shared, struct connection *co
 
 /* ---- how long a client may take ---- */
 
-/* Milliseconds that clients could use; wraps. */
-static uint32_t client_time_ms(const struct connection_shared *shared)
-{
-    uint64_t now_ns = shared->is_stalled ? shared->stalled_since_ns : shared->now_ns;
-    return (uint32_t)((now_ns - shared->stalled_ns) / CLOCK_NS_PER_MS);
-}
-
 static void begin_request(struct connection_shared *shared, struct connection *connection)
 {
-    connection->request_since_ms = client_time_ms(shared);
+    deadline_begin_request(&connection->deadline, &shared->rules, shared->now_ns);
 }
 
-/*
- * A request is a command from its first octet to its last, or what content follows one. It is over
- * when a line was taken, or content ended.
- */
+/* advance(), and where in it one request ended and the next began. */
 static enum stop advance_request(struct connection_shared *shared, struct connection *connection,
                                  struct bytes *input)
 {
@@ -422,31 +418,6 @@ static enum stop advance_request(struct connection_shared *shared, struct connec
     return stop;
 }
 
-/* What the request in progress may take, UINT64_MAX for no limit. */
-static uint64_t request_time_ns(const struct connection_shared *shared,
-                                const struct smtp_session *session)
-{
-    uint64_t rate = shared->min_data_rate;
-    if (!smtp_session_is_in_content(session)) return shared->command_timeout_ns;
-    if (rate == 0) return UINT64_MAX;
-    uint64_t octets = session->message_size + session->drained_size;
-    return shared->command_timeout_ns + octets / rate * CLOCK_NS_PER_S +
-           octets % rate * CLOCK_NS_PER_S / rate;
-}
-
-/* Time that the request in progress has left, UINT64_MAX if there is none; 0: it is over. */
-static uint64_t request_left_ns(const struct connection_shared *shared,
-                                const struct connection *connection)
-{
-    const struct smtp_session *session = &connection->session;
-    /* What is held came in time. */
-    if (smtp_session_is_at_rest(session) || has_backlog(connection)) return UINT64_MAX;
-    uint32_t taken_ms = client_time_ms(shared) - connection->request_since_ms;
-    uint64_t taken_ns = taken_ms * CLOCK_NS_PER_MS;
-    uint64_t allowed_ns = request_time_ns(shared, session);
-    return taken_ns < allowed_ns ? allowed_ns - taken_ns : 0;
-}
-
 /* Does the client wait for us, not we for it? */
 static bool is_ours_to_move(const struct connection_shared *shared,
                             const struct connection *connection)
@@ -454,19 +425,6 @@ static bool is_ours_to_move(const struct connection_shared *shared,
     return shared->is_stalled || connection->is_starved_queued ||
            connection->transaction.waiting != TRANSACTION_WAITS_FOR_NOTHING ||
            outbox_has_undecided(&connection->outbox);
-}
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-/* No later than a request that begins right now may end, as none arms the timer itself. */
-static void arm_timer(struct connection_shared *shared, struct connection *connection,
-                      uint64_t wait_ns)
-{
-    wheel_arm(shared->wheel, &connection->timer,
-              shared->now_ns + least(wait_ns, shared->command_timeout_ns));
 }
 
 /* ---- the client's end ---- */
@@ -512,11 +470,10 @@ static void watch_bare_newline(struct connection_shared *shared, struct connecti
 void connection_open(struct connection_shared *shared, struct connection *connection, int socket)
 {
     connection->socket = socket;
-    connection->last_active_ns = shared->now_ns;
     smtp_session_init(&connection->session, shared->smtp);
     transaction_init(&connection->transaction, &shared->store);
     counter_add(&shared->counters->accepted, 1);
-    arm_timer(shared, connection, shared->idle_timeout_ns);
+    deadline_begin(&connection->deadline, &shared->rules, shared->wheel, shared->now_ns);
     outbox_hold(&connection->outbox, &shared->reply_blocks);
     queue_flush(shared, connection);
     arm_receive(shared, connection, true);
@@ -539,7 +496,7 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
                                            struct connection *connection, struct bytes *data)
 {
     if (is_closing(connection)) return CONNECTION_TOOK_ALL;
-    connection->last_active_ns = shared->now_ns;
+    deadline_touch(&connection->deadline, shared->now_ns);
     queue_flush(shared, connection);
     if (has_backlog(connection)) {
         pause_input(shared, connection, data);
@@ -606,7 +563,7 @@ static void send_completed(struct connection_shared *shared, struct connection *
         return;
     }
     outbox_sent(&connection->outbox, (uint32_t)result);
-    connection->last_active_ns = shared->now_ns;
+    deadline_touch(&connection->deadline, shared->now_ns);
     if (outbox_sendable(&connection->outbox).size > 0) {
         counter_add(&shared->counters->short_sends, 1);
         return;
@@ -712,21 +669,25 @@ void connection_timer(struct connection_shared *shared, struct connection *conne
     if (is_closing(connection)) {
         bool is_slow_disk = outbox_has_undecided(&connection->outbox) && !connection->is_forced;
         if (is_slow_disk)
-            wheel_arm(shared->wheel, &connection->timer, shared->now_ns + CLOSE_GRACE_NS);
+            watch_closing(shared, connection);
         else
             close_for(shared, connection, connection->close_reason, true);
         return;
     }
     bool is_ours = is_ours_to_move(shared, connection);
-    if (is_ours) connection->last_active_ns = shared->now_ns;
-    uint64_t idle_ns = shared->now_ns - connection->last_active_ns;
-    uint64_t left_ns = is_ours ? UINT64_MAX : request_left_ns(shared, connection);
-    if (idle_ns >= shared->idle_timeout_ns)
+    if (is_ours) deadline_touch(&connection->deadline, shared->now_ns);
+    bool is_request_due = !is_ours && !has_backlog(connection); /* what is held came in time */
+    switch (deadline_fired(&connection->deadline, &shared->rules, shared->wheel,
+                           &connection->session, is_request_due, shared->now_ns)) {
+    case DEADLINE_KEPT:
+        return;
+    case DEADLINE_IDLE:
         dismiss(shared, connection, SMTP_REPLY_IDLE_TOO_LONG, CLOSE_IDLE);
-    else if (left_ns == 0)
+        return;
+    case DEADLINE_SLOW:
         dismiss(shared, connection, SMTP_REPLY_TOO_SLOW, CLOSE_TOO_SLOW);
-    else
-        arm_timer(shared, connection, least(shared->idle_timeout_ns - idle_ns, left_ns));
+        return;
+    }
 }
 
 void connection_drain(struct connection_shared *shared, struct connection *connection)

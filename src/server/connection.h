@@ -8,7 +8,6 @@
  * Invariants: (1) at most one send is in flight.
  *             (2) The slot is given back only when no operation of it is in flight.
  *             (3) No input is taken while replies have no room.
- *             (4) Client time stands still while the worker is stalled: no client pays for that.
  * Thread:     one worker's.
  */
 #pragma once
@@ -17,9 +16,9 @@
 #include "base/bytes.h"
 #include "base/queue.h"
 #include "base/slots.h"
-#include "base/wheel.h"
 #include "ring/ring.h"
 #include "server/counters.h"
+#include "server/deadline.h"
 #include "server/hold.h"
 #include "server/outbox.h"
 #include "server/transaction.h"
@@ -45,11 +44,7 @@ struct connection_shared {
     struct queue undecided; /* have replies that wait for the disk                */
     struct queue starved;   /* the buffers ran out on them: receive is to be armed */
     uint64_t now_ns;
-    uint64_t idle_timeout_ns;
-    uint64_t command_timeout_ns;
-    uint64_t min_data_rate; /* octets a second; 0: no such limit */
-    uint64_t stalled_ns;    /* how long it was stalled in all, up to `stalled_since_ns` */
-    uint64_t stalled_since_ns;
+    struct deadline_rules rules;
     uint64_t held_bytes_max;      /* of one connection */
     _Atomic uint32_t *open_count; /* process-wide */
     bool is_draining;
@@ -63,12 +58,10 @@ struct connection {
     struct queue_link flush_link;
     struct queue_link resume_link;
     struct queue_link starved_link;
-    struct wheel_timer timer;
-    uint64_t last_active_ns;
+    struct deadline deadline;
     struct queue_link undecided_link;
     struct outbox outbox;
-    uint32_t request_since_ms; /* client time at the request's first octet; wraps */
-    struct hold held;          /* input that came while none was taken */
+    struct hold held; /* input that came while none was taken */
     struct smtp_session session;
     struct transaction transaction;
     uint16_t operation_count; /* in flight */

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "server/recovery.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -14,6 +15,10 @@
 /* While there is no space, look again this often. */
 #define RETRY_MS 100
 #define IDLE_MS  1000
+/* A prepared segment that has waited so long is populated again. */
+#define STALE_NS (20 * CLOCK_NS_PER_S)
+/* But not for a worker that took longer than this over its last one. */
+#define PACE_SLOWEST_NS (60 * CLOCK_NS_PER_S)
 /* Segments that may exist beside those within the bound: one being recycled for each worker. */
 #define SEGMENTS_SPARE (CONFIG_THREADS_MAX * 4)
 
@@ -33,6 +38,19 @@ static int compare_created(const void *a, const void *b)
     return 0;
 }
 
+/*
+ * Prepared, and never used before the process died: nothing is in it. But a mark may have been lost
+ * that said it was begun.
+ */
+static bool was_never_used(const struct steward *steward, struct spool_file *file)
+{
+    if (file->is_empty || file->is_sealed || file->opened_ns != 0) return false;
+    if (file->size == 0) return true;
+    if (file->created_ns == 0) return false;
+    if (recovery_has_record(&steward->directory, file)) file->opened_ns = file->created_ns;
+    return file->opened_ns == 0;
+}
+
 /* What earlier runs left: continues their numbers, queues their files for recycling by age. */
 static int take_stock(struct steward *steward)
 {
@@ -41,9 +59,7 @@ static int take_stock(struct steward *steward)
     steward->old_count = (uint64_t)count;
     for (uint64_t i = 0; i < steward->old_count; i++) {
         struct spool_file *file = &steward->old[i];
-        /* Prepared, and never used before the process died: nothing is in it. */
-        if (!file->is_empty && file->opened_ns == 0 && (file->created_ns != 0 || file->size == 0) &&
-            spool_directory_trim(&steward->directory, file) == 0) {
+        if (was_never_used(steward, file) && spool_directory_trim(&steward->directory, file) == 0) {
             file->is_empty = true;
             file->size = 0;
         }
@@ -117,19 +133,63 @@ static int recycle_file(struct steward *steward, const struct spool_file *file,
                                          steward->desks[worker].next_number, steward->segment_size,
                                          clock_realtime_ns());
     if (result < 0 && spool_directory_has(&steward->directory, file)) return result;
-    steward->used_bytes -= file->size < steward->used_bytes ? file->size : steward->used_bytes;
+    steward->used_bytes -= file->size;
     steward->desks[worker].next_number++;
     if (result < 0) return -ENOENT;
     steward->used_bytes += steward->segment_size;
     return 0;
 }
 
+/*
+ * Seals the next segment that a crash left. They are seldom more than one a worker, but each is
+ * read whole, which may take seconds from a slow disk: hence not before the server is ready, and
+ * one at a time between the workers' needs. False: there is none left.
+ */
+static bool recover_next(struct steward *steward)
+{
+    if (steward->old_seen < steward->old_next) steward->old_seen = steward->old_next;
+    while (steward->old_seen < steward->old_count) {
+        struct spool_file *file = &steward->old[steward->old_seen++];
+        if (!recovery_is_due(file)) continue;
+        recovery_seal(&steward->directory, file);
+        return true;
+    }
+    return false;
+}
+
+/* One more segment is within the bound, if `going` bytes leave. */
+static bool has_room(const struct steward *steward, uint64_t going)
+{
+    CHECK(going <= steward->used_bytes);
+    return steward->used_bytes - going + steward->segment_size <= steward->bound_bytes;
+}
+
+/* Too small to make room for a whole segment: -ENOENT, as it is gone; or -errno, and it is not. */
+static int trim_old(struct steward *steward, const struct spool_file *file)
+{
+    int result = spool_directory_trim(&steward->directory, file);
+    if (result < 0 && result != -ENOENT) return result;
+    steward->used_bytes -= file->size;
+    return -ENOENT;
+}
+
+static int reuse_old(struct steward *steward, struct spool_file *file,
+                     struct spool_segment *segment, uint32_t worker)
+{
+    if (file->is_empty) return -ENOENT;
+    /* When its newest message came is to be known before it goes. */
+    bool was_seen = steward->old_seen > steward->old_next;
+    if (!was_seen && recovery_is_due(file)) recovery_seal(&steward->directory, file);
+    if (!was_seen) steward->old_seen = steward->old_next + 1;
+    if (has_room(steward, file->size)) return recycle_file(steward, file, segment, worker);
+    return trim_old(steward, file);
+}
+
 /* Files of earlier runs go first: they are the oldest. LATER when there are none left. */
 static int recycle_old(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
     while (steward->old_next < steward->old_count) {
-        const struct spool_file *file = &steward->old[steward->old_next];
-        int result = file->is_empty ? -ENOENT : recycle_file(steward, file, segment, worker);
+        int result = reuse_old(steward, &steward->old[steward->old_next], segment, worker);
         if (result < 0 && result != -ENOENT) return result;
         steward->old_next++;
         if (result == 0) return 0;
@@ -206,10 +266,12 @@ static void recount(struct steward *steward)
 
 static int obtain(struct steward *steward, struct spool_segment *segment, uint32_t worker)
 {
-    if (steward->used_bytes + steward->segment_size > steward->bound_bytes) {
-        if (!steward->is_refusing) return recycle_oldest(steward, segment, worker);
+    if (!has_room(steward, 0) && steward->is_refusing) {
         recount(steward);
-        if (steward->used_bytes + steward->segment_size > steward->bound_bytes) return -ENOSPC;
+        if (!has_room(steward, 0)) return -ENOSPC;
+    } else if (!has_room(steward, 0)) {
+        int recycled = recycle_oldest(steward, segment, worker);
+        if (recycled != LATER || !has_room(steward, 0)) return recycled;
     }
     int result = create(steward, segment, worker);
     if (is_out_of_space(result) && !steward->is_refusing) {
@@ -241,6 +303,18 @@ static void set_full(struct steward *steward, bool is_full, int error)
         rouse(steward->desks[worker].wake);
 }
 
+static void put_on_desk(struct steward_desk *desk, struct steward_segment *item)
+{
+    uint64_t now_ns = clock_now_ns();
+    item->populated_ns = now_ns;
+    desk->before = desk->newest;
+    desk->newest = &item->segment;
+    desk->pace_ns = now_ns - desk->put_ns;
+    desk->put_ns = now_ns;
+    atomic_store_explicit(&desk->prepared, &item->segment, memory_order_release);
+    rouse(desk->wake);
+}
+
 /* Puts a prepared segment on the worker's desk. 0 or -errno. */
 static int prepare(struct steward *steward, uint32_t worker)
 {
@@ -251,8 +325,7 @@ static int prepare(struct steward *steward, uint32_t worker)
         slots_give_back(&steward->segments, item);
         return result;
     }
-    atomic_store_explicit(&steward->desks[worker].prepared, &item->segment, memory_order_release);
-    rouse(steward->desks[worker].wake);
+    put_on_desk(&steward->desks[worker], item);
     return 0;
 }
 
@@ -264,21 +337,72 @@ static bool prepare_or_tell(struct steward *steward, uint32_t worker)
     return result == 0;
 }
 
+static void forget_on_desk(struct steward *steward, const struct spool_segment *segment)
+{
+    struct steward_desk *desk = &steward->desks[segment->worker];
+    if (desk->newest == segment) desk->newest = NULL;
+    if (desk->before == segment) desk->before = NULL;
+}
+
+/* Removes what was never begun: nobody will miss it. */
+static void withdraw(struct steward *steward, struct spool_segment *segment)
+{
+    forget_on_desk(steward, segment);
+    /* Counted again meanwhile, it may be gone already: somebody has deleted it. */
+    if (steward->used_bytes >= segment->capacity) steward->used_bytes -= segment->capacity;
+    publish_room(steward);
+    spool_directory_withdraw(&steward->directory, segment);
+    slots_give_back(&steward->segments, QUEUE_OWNER(segment, struct steward_segment, segment));
+}
+
 /* Unmaps what workers returned: their pages stay in the page cache, their files in the spool. */
 static void take_over_returned(struct steward *steward)
 {
     pthread_mutex_lock(&steward->mutex);
     struct queue returned = steward->returned;
+    struct queue unused = steward->unused;
     steward->returned = (struct queue){0};
+    steward->unused = (struct queue){0};
     pthread_mutex_unlock(&steward->mutex);
     struct queue_link *link = NULL;
     while ((link = queue_pop(&returned)) != NULL) {
-        spool_directory_release(QUEUE_OWNER(link, struct spool_segment, link));
+        struct spool_segment *segment = QUEUE_OWNER(link, struct spool_segment, link);
+        forget_on_desk(steward, segment);
+        spool_directory_release(segment);
         queue_push(&steward->sealed, link);
     }
+    while ((link = queue_pop(&unused)) != NULL)
+        withdraw(steward, QUEUE_OWNER(link, struct spool_segment, link));
     /* What is never recycled needs no place in the table, once no message points to it. */
     while (steward->is_refusing && !queue_is_empty(&steward->sealed) && is_oldest_free(steward))
         forget_oldest_sealed(steward);
+}
+
+/* Written back after a while, pages are write-protected: each would cost the worker a fault. */
+static void refresh_segment(struct spool_segment *segment, uint64_t now_ns)
+{
+    if (segment == NULL) return;
+    struct steward_segment *item = QUEUE_OWNER(segment, struct steward_segment, segment);
+    bool is_begun = atomic_load_explicit(&segment->open_begun, memory_order_relaxed) > 0 ||
+                    atomic_load_explicit(&segment->committed, memory_order_relaxed) > 0;
+    if (is_begun || now_ns - item->populated_ns < STALE_NS) return;
+    spool_directory_populate(segment);
+    item->populated_ns = now_ns;
+}
+
+/*
+ * What waits for a worker that will soon need it, at the pace of the segment before: what it will
+ * not need soon would be written to the disk over and over for nothing.
+ */
+static void refresh_waiting(struct steward *steward)
+{
+    uint64_t now_ns = clock_now_ns();
+    for (uint32_t worker = 0; worker < steward->worker_count; worker++) {
+        const struct steward_desk *desk = &steward->desks[worker];
+        if (desk->pace_ns > PACE_SLOWEST_NS || now_ns - desk->put_ns > 2 * desk->pace_ns) continue;
+        refresh_segment(desk->before, now_ns);
+        refresh_segment(desk->newest, now_ns);
+    }
 }
 
 static bool is_empty_handed(struct steward *steward, uint32_t worker)
@@ -310,13 +434,16 @@ int steward_step(struct steward *steward, bool was_roused)
 {
     if (!was_roused) watch_trimming(steward);
     take_over_returned(steward);
-    return serve_workers(steward);
+    int sleep_ms = serve_workers(steward);
+    if (!was_roused) refresh_waiting(steward);
+    return recover_next(steward) ? 0 : sleep_ms;
 }
 
 static void *steward_main(void *argument)
 {
     struct steward *steward = argument;
     bool was_roused = true;
+    (void)pthread_setname_np(pthread_self(), "steward");
     while (!atomic_load_explicit(&steward->must_stop, memory_order_acquire)) {
         int sleep_ms = steward_step(steward, was_roused);
         was_roused = sleep_until_roused(steward, sleep_ms);
@@ -371,6 +498,14 @@ void steward_return(struct steward *steward, struct spool_segment *segment)
     rouse(steward->wake);
 }
 
+void steward_return_unused(struct steward *steward, struct spool_segment *segment)
+{
+    pthread_mutex_lock(&steward->mutex);
+    queue_push(&steward->unused, &segment->link);
+    pthread_mutex_unlock(&steward->mutex);
+    rouse(steward->wake);
+}
+
 uint64_t steward_clear_to(struct steward *steward, uint32_t worker)
 {
     return atomic_load_explicit(&steward->desks[worker].clear_to, memory_order_acquire);
@@ -393,7 +528,7 @@ void steward_stop(struct steward *steward)
     for (uint32_t worker = 0; worker < steward->worker_count; worker++) {
         struct spool_segment *unused =
             atomic_exchange_explicit(&steward->desks[worker].prepared, NULL, memory_order_acq_rel);
-        if (unused != NULL) spool_directory_withdraw(&steward->directory, unused);
+        if (unused != NULL) withdraw(steward, unused);
     }
     close(steward->wake);
     free(steward->old);

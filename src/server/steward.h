@@ -4,9 +4,12 @@
  * Owns:       the spool directory, every segment that no worker holds, the numbering.
  * Errors:     start-up failures are returned; later ones become `is_full` or a log line.
  * Bounds:     all segments together stay within the spool's bound; one prepared segment a worker.
- * Invariants: (1) no number is given out twice. (2) A segment is recycled only when neither it nor
- * an older one of its worker holds the beginning of an open message. Thread:     its own; workers
- * call steward_take() and steward_return(), which never wait for the disk.
+ * Invariants: (1) no number is given out twice.
+ *             (2) A segment is recycled only when neither it nor an older one of its worker holds
+ *             the beginning of an open message.
+ *             (3) Nobody else unmaps a segment, so it can be populated while a worker has it.
+ * Thread:     its own; workers call steward_take() and steward_return(), which never wait for the
+ *             disk.
  */
 #pragma once
 
@@ -25,12 +28,17 @@ struct steward_desk {
     _Atomic uint64_t clear_to; /* worker: end open messages begun at or below; 0: none */
     int wake;                  /* eventfd: rouses the worker                         */
     uint64_t next_number;
+    struct spool_segment *newest; /* was put there last: prepared, or the worker's      */
+    struct spool_segment *before; /* the one before that, until the worker returned it  */
+    uint64_t put_ns;              /* when `newest` was put                              */
+    uint64_t pace_ns;             /* and how long after `before`                        */
 };
 
 /* A segment's place in the steward's table. */
 struct steward_segment {
     struct slot slot;
     struct spool_segment segment;
+    uint64_t populated_ns; /* when its pages were last made writable */
 };
 
 struct steward {
@@ -41,8 +49,10 @@ struct steward {
     struct spool_file *old; /* of earlier runs, oldest first                         */
     uint64_t old_count;
     uint64_t old_next;     /* first of `old` not yet recycled */
-    pthread_mutex_t mutex; /* guards `returned` */
+    uint64_t old_seen;     /* first of `old` not yet looked at for recovery */
+    pthread_mutex_t mutex; /* guards `returned` and `unused` */
     struct queue returned; /* sealed by workers, not yet taken over */
+    struct queue unused;   /* taken by workers and never begun, at their end */
     uint64_t bound_bytes;
     uint64_t used_bytes;
     uint64_t segment_size;
@@ -81,6 +91,9 @@ struct spool_segment *steward_take(struct steward *steward, uint32_t worker);
 
 /* Hands over a sealed segment. */
 void steward_return(struct steward *steward, struct spool_segment *segment);
+
+/* Hands back a segment that was never begun: it is withdrawn. */
+void steward_return_unused(struct steward *steward, struct spool_segment *segment);
 
 /* The number up to which `worker` is asked to end the open messages it began; 0: it is not asked.
  */

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -108,9 +109,9 @@ static void share(struct worker *worker)
                                    ? &environment->steward->room
                                    : NULL;
     shared->store.is_synced = config->durability == CONFIG_DISK;
-    shared->idle_timeout_ns = config->idle_timeout_ns;
-    shared->command_timeout_ns = config->command_timeout_ns;
-    shared->min_data_rate = config->min_data_rate;
+    shared->rules = (struct deadline_rules){.idle_timeout_ns = config->idle_timeout_ns,
+                                            .command_timeout_ns = config->command_timeout_ns,
+                                            .min_data_rate = config->min_data_rate};
     shared->now_ns = clock_now_ns();
     shared->store.realtime_ns = clock_realtime_ns();
 }
@@ -139,9 +140,10 @@ static int open_pools(struct worker *worker, const struct ring_options *options)
 static int open_wheel(struct worker *worker)
 {
     const struct connection_shared *shared = &worker->shared;
-    uint64_t shortest_ns = shared->idle_timeout_ns < shared->command_timeout_ns
-                               ? shared->idle_timeout_ns
-                               : shared->command_timeout_ns;
+    const struct deadline_rules *rules = &shared->rules;
+    uint64_t shortest_ns = rules->idle_timeout_ns < rules->command_timeout_ns
+                               ? rules->idle_timeout_ns
+                               : rules->command_timeout_ns;
     uint64_t tick_ns = shortest_ns / 32;
     if (tick_ns < TICK_MIN_NS) tick_ns = TICK_MIN_NS;
     if (tick_ns > TICK_MAX_NS) tick_ns = TICK_MAX_NS;
@@ -290,7 +292,7 @@ static void stall(struct worker *worker)
     if (shared->is_stalled) return;
     counter_add(&worker->counters.segment_waits, 1);
     shared->is_stalled = true;
-    shared->stalled_since_ns = shared->now_ns;
+    deadline_stall(&shared->rules, shared->now_ns);
 }
 
 static void end_stall(struct worker *worker)
@@ -298,7 +300,7 @@ static void end_stall(struct worker *worker)
     struct connection_shared *shared = &worker->shared;
     if (!shared->is_stalled) return;
     shared->is_stalled = false;
-    shared->stalled_ns += shared->now_ns - shared->stalled_since_ns;
+    deadline_end_stall(&shared->rules, shared->now_ns);
 }
 
 static void defer(struct worker *worker, const struct ring_completion *completion)
@@ -419,7 +421,7 @@ static void return_segments(struct worker *worker)
     while ((segment = spool_sync_take_last(&worker->committer.sync)) != NULL)
         steward_return(steward, segment);
     segment = spool_writer_take_next(&worker->writer);
-    if (segment != NULL) spool_directory_withdraw(&steward->directory, segment);
+    if (segment != NULL) steward_return_unused(steward, segment);
 }
 
 /* ---- group commit ---- */
@@ -559,7 +561,7 @@ static void fire_timers(struct worker *worker)
     if (was_away) return;
     struct wheel_timer *timer = NULL;
     while ((timer = wheel_expire(&worker->wheel, worker->shared.now_ns)) != NULL)
-        connection_timer(&worker->shared, QUEUE_OWNER(timer, struct connection, timer));
+        connection_timer(&worker->shared, QUEUE_OWNER(timer, struct connection, deadline.timer));
 }
 
 static void flush_all(struct worker *worker)
@@ -627,6 +629,9 @@ void worker_run(struct worker *worker)
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
+    char name[16];
+    (void)snprintf(name, sizeof name, "worker %u", worker->index);
+    (void)pthread_setname_np(pthread_self(), name);
     pin(worker);
     int result = worker_set_up(worker);
     atomic_store_explicit(&worker->status, result < 0 ? result : 1, memory_order_release);

@@ -1,8 +1,15 @@
 #include "spool/spool_archive.h"
 
+#include "base/clock.h"
+#include "spool/spool_folder.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#define STAMP_SETTLED_S 3
 
 static struct spool_reader_table table_of(const struct spool_archive *archive)
 {
@@ -45,11 +52,60 @@ static int segments_add(struct spool_archive *archive, uint64_t listed)
     return 0;
 }
 
+/* A stamp is that of a clock's tick, or of a second where the file system keeps no more. */
+static bool stamp_is_doubtful(const struct spool_archive_stamp *stamp, int64_t now_s)
+{
+    return stamp->is_there && now_s - stamp->seconds < STAMP_SETTLED_S;
+}
+
+static struct spool_archive_stamp stamp_take(const struct spool_archive *archive, uint32_t worker)
+{
+    char name[SPOOL_FOLDER_NAME_SIZE];
+    struct stat status;
+
+    spool_folder_name(name, worker);
+    if (fstatat(archive->directory.folder, name, &status, AT_SYMLINK_NOFOLLOW) < 0)
+        return (struct spool_archive_stamp){0};
+    return (struct spool_archive_stamp){status.st_mtim.tv_sec, status.st_mtim.tv_nsec, true};
+}
+
+/* Before the listing: what changes meanwhile shows afterwards. */
+static void stamps_take(struct spool_archive *archive)
+{
+    int64_t now_s = (int64_t)(clock_realtime_ns() / CLOCK_NS_PER_S);
+
+    for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX; worker++) {
+        archive->stamps[worker] = stamp_take(archive, worker);
+        archive->is_doubtful |= stamp_is_doubtful(&archive->stamps[worker], now_s);
+    }
+}
+
+bool spool_archive_is_stale(const struct spool_archive *archive)
+{
+    if (archive->is_doubtful) return true;
+    for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX; worker++) {
+        struct spool_archive_stamp now = stamp_take(archive, worker);
+        const struct spool_archive_stamp *then = &archive->stamps[worker];
+        if (now.is_there != then->is_there || now.seconds != then->seconds ||
+            now.nanoseconds != then->nanoseconds)
+            return true;
+    }
+    return false;
+}
+
+void spool_archive_refresh(struct spool_archive *archive)
+{
+    for (uint64_t i = 0; i < archive->count; i++)
+        (void)spool_reader_segment_open(&archive->segments[i], archive->mappings[i],
+                                        archive->files[i].worker, archive->files[i].number);
+}
+
 int spool_archive_open(struct spool_archive *archive, const char *path)
 {
     memset(archive, 0, sizeof(*archive));
     int error = spool_directory_open_to_read(&archive->directory, path);
     if (error < 0) return error;
+    stamps_take(archive);
     int64_t listed = spool_directory_list(&archive->directory, &archive->files);
     error = listed < 0 ? (int)listed : segments_add(archive, (uint64_t)listed);
     if (error < 0) spool_archive_close(archive);

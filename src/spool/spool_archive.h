@@ -11,6 +11,13 @@
 #include "spool/spool_directory.h"
 #include "spool/spool_reader.h"
 
+/* When a folder's files last changed. */
+struct spool_archive_stamp {
+    int64_t seconds;
+    int64_t nanoseconds;
+    bool is_there;
+};
+
 struct spool_archive {
     struct spool_directory directory;
     struct spool_file *files;              /* segments that are there, by worker and number */
@@ -20,6 +27,8 @@ struct spool_archive {
     uint64_t freed_ns;                     /* messages up to then may have been freed; 0: none */
     uint64_t count;
     uint64_t pieces_capacity;
+    struct spool_archive_stamp stamps[SPOOL_WORKERS_MAX]; /* of the workers' folders, at open */
+    bool is_doubtful; /* one changed so lately that another change might not show */
 };
 
 /* A message's content in pieces, with what stands before it. */
@@ -32,6 +41,12 @@ struct spool_archive_content {
 /* 0 or -errno; -ENOENT: no spool there. */
 MUST_USE int spool_archive_open(struct spool_archive *archive, const char *path);
 void spool_archive_close(struct spool_archive *archive);
+
+/* Files may have come or gone since it was opened. */
+bool spool_archive_is_stale(const struct spool_archive *archive);
+
+/* Reads the segments' headers again: who is sealed now, who is gone. */
+void spool_archive_refresh(struct spool_archive *archive);
 
 /* -ENOMEM counts as damaged: a message of that many pieces is not shown. */
 MUST_USE enum spool_reader_verdict spool_archive_read(struct spool_archive *archive,

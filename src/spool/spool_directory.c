@@ -36,14 +36,14 @@ static int worker_folder_open(const struct spool_directory *directory, uint32_t 
     return openat(directory->folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* The same, made if it is missing. */
+/* The same, made if it is missing. Its name is synced in any case: who made it may have died before
+ * that. */
 static int worker_folder_make(const struct spool_directory *directory, uint32_t worker)
 {
     char name[SPOOL_FOLDER_NAME_SIZE];
     spool_folder_name(name, worker);
-    bool is_new = mkdirat(directory->folder, name, 0700) == 0;
-    if (!is_new && errno != EEXIST) return -errno;
-    if (is_new && directory->is_synced && fsync(directory->folder) < 0) return -errno;
+    if (mkdirat(directory->folder, name, 0700) < 0 && errno != EEXIST) return -errno;
+    if (directory->is_synced && fsync(directory->folder) < 0) return -errno;
     return spool_folder_open(directory->folder, name);
 }
 
@@ -418,24 +418,32 @@ static struct spool_format_segment header_of(uint32_t worker, uint64_t number, u
         .worker = worker, .number = number, .capacity = size, .created_ns = now_ns};
 }
 
+/* A new file; nothing is left behind where it fails. */
+static int segment_create(const struct spool_directory *directory, int folder,
+                          struct spool_format_segment *header, struct spool_segment *segment)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+
+    int error = spool_folder_reserve(folder, directory->is_synced);
+    if (error < 0) return error;
+    spool_folder_segment_name(name, header->number);
+    int file = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (file < 0) return -errno;
+    error = segment_make(directory, file, folder, header, segment);
+    if (error == 0) return 0;
+    (void)unlinkat(folder, name, 0);
+    close(file);
+    return error;
+}
+
 int spool_directory_create(struct spool_directory *directory, struct spool_segment *segment,
                            uint32_t worker, uint64_t number, uint64_t size, uint64_t now_ns)
 {
-    char name[SPOOL_SEGMENT_NAME_SIZE];
     struct spool_format_segment header = header_of(worker, number, size, now_ns);
 
     int folder = worker_folder_make(directory, worker);
     if (folder < 0) return folder;
-    spool_folder_segment_name(name, number);
-    int file = openat(folder, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    int error = file < 0 ? -errno : 0;
-    if (error == 0) {
-        error = segment_make(directory, file, folder, &header, segment);
-        if (error < 0) {
-            (void)unlinkat(folder, name, 0);
-            close(file);
-        }
-    }
+    int error = segment_create(directory, folder, &header, segment);
     close(folder);
     return error;
 }
@@ -458,27 +466,40 @@ static uint64_t successor_opened_ns(int folder, uint32_t worker, uint64_t number
     return earliest_ns;
 }
 
-/*
- * A segment file is about to leave its folder: which messages go with it? All that were committed
- * until it was sealed, or the log went on elsewhere.
- */
-static int folder_part(const struct spool_directory *directory, int folder, uint32_t worker,
-                       uint64_t number)
+/* Which messages leave with it? All that were committed until it was sealed, or the log went on
+ * elsewhere. */
+static uint64_t segment_freed_ns(int folder, uint32_t worker, uint64_t number)
 {
     char name[SPOOL_SEGMENT_NAME_SIZE];
     struct spool_file file = {.worker = worker, .number = number};
-    uint64_t freed_ns = 0;
 
     spool_folder_segment_name(name, number);
     file_header_read(folder, name, &file);
-    if (file.is_sealed)
-        freed_ns = file.sealed_ns;
-    else if (file.opened_ns != 0)
-        freed_ns = successor_opened_ns(folder, worker, number);
-    return spool_folder_remember(folder, number, freed_ns, directory->is_synced);
+    if (file.is_sealed) return file.sealed_ns;
+    return file.opened_ns != 0 ? successor_opened_ns(folder, worker, number) : 0;
 }
 
-/* Opens an old segment file that is ours, to be written over. */
+static bool is_out_of_space(int error)
+{
+    return error == -ENOSPC || error == -EDQUOT;
+}
+
+/* Removes a segment file, its part on record before that. */
+static int segment_remove(const struct spool_directory *directory, int folder, uint32_t worker,
+                          uint64_t number)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+    uint64_t freed_ns = segment_freed_ns(folder, worker, number);
+
+    spool_folder_segment_name(name, number);
+    int error = spool_folder_remember(folder, number, freed_ns, directory->is_synced);
+    if (error < 0 && !is_out_of_space(error)) return error;
+    if (unlinkat(folder, name, 0) < 0) return -errno;
+    /* A full file system that writes nothing in place: it has room behind the removal only. */
+    return error < 0 ? spool_folder_remember(folder, number, freed_ns, directory->is_synced) : 0;
+}
+
+/* Opens an old segment file that is ours, to be written to. */
 static int old_open(int folder, const char *name)
 {
     struct stat status;
@@ -499,7 +520,28 @@ static int rename_new(int old_folder, const char *old_name, int new_folder, cons
     return result_of(renameat(old_folder, old_name, new_folder, new_name));
 }
 
-/* From the rename on the messages are gone: any failure then frees the file. */
+/* Made out of the open, old `file`, which has got its new name. */
+static int segment_remake(const struct spool_directory *directory, int file, int folder,
+                          struct spool_format_segment *header, struct spool_segment *segment)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+
+    int error = segment_make(directory, file, folder, header, segment);
+    if (error == 0) return 0;
+    /* Its number was never handed out, so it need not be remembered. */
+    spool_folder_segment_name(name, header->number);
+    (void)unlinkat(folder, name, 0);
+    close(file);
+    return error;
+}
+
+static bool is_longer(int file, uint64_t size)
+{
+    struct stat status;
+    return fstat(file, &status) == 0 && (uint64_t)status.st_size > size;
+}
+
+/* From the rename, or the removal, on the messages are gone: any failure then frees the file. */
 static int recycle_file(struct spool_directory *directory, const struct spool_file *old,
                         int old_folder, int new_folder, struct spool_format_segment *header,
                         struct spool_segment *segment)
@@ -511,17 +553,19 @@ static int recycle_file(struct spool_directory *directory, const struct spool_fi
     spool_folder_segment_name(new_name, header->number);
     int file = old_open(old_folder, old_name);
     if (file < 0) return file;
-    int error = folder_part(directory, old_folder, old->worker, old->number);
-    if (error == 0) error = rename_new(old_folder, old_name, new_folder, new_name);
-    if (error == 0) {
-        error = segment_make(directory, file, new_folder, header, segment);
-        if (error < 0) {
-            /* Its number was never handed out, so it need not be remembered. */
-            (void)unlinkat(new_folder, new_name, 0);
-        }
+    uint64_t freed_ns = segment_freed_ns(old_folder, old->worker, old->number);
+    int error = spool_folder_remember(old_folder, old->number, freed_ns, directory->is_synced);
+    /* Cutting a file would be SIGBUS for who reads it: they keep it, and a new one is made. */
+    bool must_replace = is_out_of_space(error) || is_longer(file, header->capacity);
+    if (error == 0 && !must_replace) {
+        error = rename_new(old_folder, old_name, new_folder, new_name);
+        if (error == 0) return segment_remake(directory, file, new_folder, header, segment);
+        must_replace = is_out_of_space(error); /* the folder has no room for one name more */
     }
-    if (error < 0) close(file);
-    return error;
+    close(file);
+    if (!must_replace) return error;
+    error = segment_remove(directory, old_folder, old->worker, old->number);
+    return error == 0 ? segment_create(directory, new_folder, header, segment) : error;
 }
 
 int spool_directory_recycle(struct spool_directory *directory, const struct spool_file *old,
@@ -534,9 +578,12 @@ int spool_directory_recycle(struct spool_directory *directory, const struct spoo
     int old_folder = worker_folder_open(directory, old->worker);
     if (old_folder < 0) return -errno;
     int new_folder = worker_folder_make(directory, worker);
-    int error = new_folder < 0 ? new_folder : 0;
-    if (error == 0) {
-        error = recycle_file(directory, old, old_folder, new_folder, &header, segment);
+    int error = new_folder;
+    if (new_folder >= 0) {
+        error = spool_folder_reserve(new_folder, directory->is_synced);
+        /* Without room for it, segments will leave before it is remembered. */
+        if (error == 0 || is_out_of_space(error))
+            error = recycle_file(directory, old, old_folder, new_folder, &header, segment);
         close(new_folder);
     }
     close(old_folder);
@@ -551,17 +598,54 @@ void spool_directory_release(struct spool_segment *segment)
     segment->file = -1;
 }
 
-/* Removes a segment file whose number stays on record. */
+/* The same by the folder's number. */
 static int number_remove(const struct spool_directory *directory, uint32_t worker, uint64_t number)
 {
-    char name[SPOOL_SEGMENT_NAME_SIZE];
     int folder = worker_folder_open(directory, worker);
     if (folder < 0) return -errno;
-    int error = folder_part(directory, folder, worker, number);
-    spool_folder_segment_name(name, number);
-    if (error == 0) error = result_of(unlinkat(folder, name, 0));
+    int error = segment_remove(directory, folder, worker, number);
     close(folder);
     return error;
+}
+
+static int file_seal(const struct spool_directory *directory, int descriptor,
+                     const struct spool_file *file, uint64_t salt, struct spool_format_mark mark)
+{
+    uint8_t page[SPOOL_SEGMENT_HEADER_SIZE];
+    struct spool_format_segment header;
+
+    ssize_t size = pread(descriptor, page, sizeof(page), 0);
+    if (size < 0) return -errno;
+    if (size != (ssize_t)sizeof(page) || !spool_format_get_segment(page, &header)) return -ENOENT;
+    if (header.number != file->number || header.worker != file->worker || header.salt != salt)
+        return -ENOENT;
+    spool_format_put_mark(page, SPOOL_MARK_SEALED, salt, mark);
+    size = pwrite(descriptor, page + SPOOL_MARK_SEALED, sizeof(mark), SPOOL_MARK_SEALED);
+    if (size != (ssize_t)sizeof(mark)) return size < 0 ? -errno : -EIO;
+    return directory->is_synced ? result_of(fdatasync(descriptor)) : 0;
+}
+
+int spool_directory_seal(const struct spool_directory *directory, const struct spool_file *file,
+                         uint64_t salt, struct spool_format_mark mark)
+{
+    char name[SPOOL_SEGMENT_NAME_SIZE];
+
+    CHECK(!file->is_empty);
+    int folder = worker_folder_open(directory, file->worker);
+    if (folder < 0) return -errno;
+    spool_folder_segment_name(name, file->number);
+    int descriptor = old_open(folder, name);
+    close(folder);
+    if (descriptor < 0) return descriptor;
+    int error = file_seal(directory, descriptor, file, salt, mark);
+    close(descriptor);
+    return error;
+}
+
+void spool_directory_populate(const struct spool_segment *segment)
+{
+    /* Where it fails, the writer finds out by itself (SIGBUS). */
+    (void)madvise(segment->base, segment->capacity, MADV_POPULATE_WRITE);
 }
 
 bool spool_directory_has(const struct spool_directory *directory, const struct spool_file *file)

@@ -96,6 +96,20 @@ void spool_directory_release(struct spool_segment *segment);
  * on record. */
 void spool_directory_withdraw(struct spool_directory *directory, struct spool_segment *segment);
 
+/*
+ * Writes the mark *sealed* into a file that a crash left without it (to the disk if is_synced).
+ * -ENOENT if it is gone or lives another life than that of `salt`, or -errno.
+ */
+MUST_USE int spool_directory_seal(const struct spool_directory *directory,
+                                  const struct spool_file *file, uint64_t salt,
+                                  struct spool_format_mark mark);
+
+/*
+ * Makes the pages of a mapped segment writable without a fault again, after they were written back.
+ * Changes no octet; only who unmaps it may call this.
+ */
+void spool_directory_populate(const struct spool_segment *segment);
+
 /* Frees a segment file, but keeps the newest number of its folder on record. 0 or -errno. */
 MUST_USE int spool_directory_trim(struct spool_directory *directory, const struct spool_file *file);
 

@@ -2,18 +2,30 @@
 
 #include "base/bytes.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
-#define MEMORY_NAME     "freed"
-#define MEMORY_NAME_NEW "freed.new"
-#define MEMORY_SIZE_MAX 64
+#define MEMORY_NAME   "freed"
+#define MEMORY_SIZE   1024
+#define SLOTS         2u
+#define SLOT_SIZE     (MEMORY_SIZE / SLOTS) /* a sector: writing one can't hurt the other */
+#define CHECKSUM_SEED 0x4445455246ull       /* "FREED"; zeros are no slot */
+
+struct memory_slot {
+    uint64_t newest;
+    uint64_t freed_ns;
+    uint64_t checksum; /* XXH3-64 of the 16 octets before it, seed CHECKSUM_SEED */
+};
+static_assert(sizeof(struct memory_slot) == 24, "stands on disk");
 
 void spool_folder_name(char *out, uint32_t worker)
 {
@@ -66,22 +78,44 @@ bool spool_folder_next(DIR *stream, uint64_t *number)
     return false;
 }
 
+static uint64_t slot_checksum(const struct memory_slot *slot)
+{
+    return XXH3_64bits_withSeed(slot, offsetof(struct memory_slot, checksum), CHECKSUM_SEED);
+}
+
+static bool slot_read(int file, uint32_t index, struct memory_slot *slot)
+{
+    ssize_t size = pread(file, slot, sizeof(*slot), (off_t)index * SLOT_SIZE);
+    return size == (ssize_t)sizeof(*slot) && slot->checksum == slot_checksum(slot);
+}
+
+/* What the slots say together; `index` becomes that of the slot to be written next. */
+static struct spool_folder_memory memory_read(int file, uint32_t *index)
+{
+    struct spool_folder_memory memory = {0};
+    struct memory_slot slot;
+
+    *index = 0;
+    for (uint32_t i = 0; i < SLOTS; i++) {
+        if (!slot_read(file, i, &slot)) continue;
+        /* Both only grow, so the slot that was written last has the more of each. */
+        if (slot.newest >= memory.newest && slot.freed_ns >= memory.freed_ns) {
+            memory = (struct spool_folder_memory){slot.newest, slot.freed_ns};
+            *index = (i + 1) % SLOTS;
+        }
+    }
+    return memory;
+}
+
 struct spool_folder_memory spool_folder_recall(int folder)
 {
     struct spool_folder_memory memory = {0};
-    uint8_t text[MEMORY_SIZE_MAX];
+    uint32_t index = 0;
 
     int file = openat(folder, MEMORY_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (file < 0) return memory;
-    ssize_t size = read(file, text, sizeof(text));
+    memory = memory_read(file, &index);
     close(file);
-    if (size <= 0 || text[size - 1] != '\n') return memory;
-    struct bytes rest = bytes_make(text, (uint64_t)size - 1);
-    struct bytes newest = bytes_take(&rest, bytes_find(rest, ' '));
-    if (rest.size == 0) return memory;
-    (void)bytes_take(&rest, 1);
-    if (!bytes_to_number(newest, &memory.newest) || !bytes_to_number(rest, &memory.freed_ns))
-        memory = (struct spool_folder_memory){0};
     return memory;
 }
 
@@ -94,35 +128,69 @@ static int file_give_to_owner(int folder, int file)
     return fchown(file, status.st_uid, status.st_gid) < 0 ? -errno : 0;
 }
 
-/* Written anew under another name, then renamed: a crash leaves the old or the new. */
-static int memory_write(int folder, struct spool_folder_memory memory, bool is_synced)
+/* Zeros up to its full size: from then on its blocks are there. */
+static int memory_fill(int folder, int file, bool is_synced)
 {
-    char text[MEMORY_SIZE_MAX];
-    int size = snprintf(text, sizeof(text), "%llu %llu\n", (unsigned long long)memory.newest,
-                        (unsigned long long)memory.freed_ns);
+    static const uint8_t zeros[MEMORY_SIZE];
+    struct stat status;
 
-    if (unlinkat(folder, MEMORY_NAME_NEW, 0) < 0 && errno != ENOENT) return -errno;
+    if (fstat(file, &status) < 0) return -errno;
+    if (status.st_size >= MEMORY_SIZE) return 0;
+    uint64_t missing = MEMORY_SIZE - (uint64_t)status.st_size;
+    ssize_t written = pwrite(file, zeros, missing, status.st_size);
+    if (written != (ssize_t)missing) return written < 0 ? -errno : -ENOSPC;
+    int error = file_give_to_owner(folder, file);
+    if (error == 0 && is_synced && (fsync(file) < 0 || fsync(folder) < 0)) error = -errno;
+    return error;
+}
+
+/* Its descriptor or -errno. */
+static int memory_open(int folder, bool is_synced)
+{
     int file =
-        openat(folder, MEMORY_NAME_NEW, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+        openat(folder, MEMORY_NAME, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
     if (file < 0) return -errno;
-    ssize_t written = write(file, text, (size_t)size);
-    int error = written < 0 ? -errno : written == size ? 0 : -ENOSPC;
-    if (error == 0) error = file_give_to_owner(folder, file);
-    if (error == 0 && is_synced && fdatasync(file) < 0) error = -errno;
+    int error = memory_fill(folder, file, is_synced);
+    if (error == 0) return file;
     close(file);
-    if (error == 0 && renameat(folder, MEMORY_NAME_NEW, folder, MEMORY_NAME) < 0) error = -errno;
-    if (error == 0 && is_synced && fsync(folder) < 0) error = -errno;
+    return error;
+}
+
+int spool_folder_reserve(int folder, bool is_synced)
+{
+    int file = memory_open(folder, is_synced);
+    if (file >= 0) close(file);
+    return file < 0 ? file : 0;
+}
+
+static int memory_write(int file, uint32_t index, struct spool_folder_memory memory, bool is_synced)
+{
+    struct memory_slot slot = {.newest = memory.newest, .freed_ns = memory.freed_ns};
+    slot.checksum = slot_checksum(&slot);
+    ssize_t written = pwrite(file, &slot, sizeof(slot), (off_t)index * SLOT_SIZE);
+    if (written != (ssize_t)sizeof(slot)) return written < 0 ? -errno : -EIO;
+    return is_synced && fdatasync(file) < 0 ? -errno : 0;
+}
+
+static int memory_update(int folder, uint64_t number, uint64_t freed_ns, bool is_synced)
+{
+    uint32_t index = 0;
+    int file = memory_open(folder, is_synced);
+    if (file < 0) return file;
+    struct spool_folder_memory memory = memory_read(file, &index);
+    bool is_news = number > memory.newest || freed_ns > memory.freed_ns;
+    if (number > memory.newest) memory.newest = number;
+    if (freed_ns > memory.freed_ns) memory.freed_ns = freed_ns;
+    /* No news may be in memory only: who wrote it failed to sync it, or died before that. */
+    int error = is_news || is_synced ? memory_write(file, index, memory, is_synced) : 0;
+    close(file);
     return error;
 }
 
 int spool_folder_remember(int folder, uint64_t number, uint64_t freed_ns, bool is_synced)
 {
     if (flock(folder, LOCK_EX) < 0) return -errno;
-    struct spool_folder_memory memory = spool_folder_recall(folder);
-    bool is_news = number > memory.newest || freed_ns > memory.freed_ns;
-    if (number > memory.newest) memory.newest = number;
-    if (freed_ns > memory.freed_ns) memory.freed_ns = freed_ns;
-    int error = is_news ? memory_write(folder, memory, is_synced) : 0;
+    int error = memory_update(folder, number, freed_ns, is_synced);
     (void)flock(folder, LOCK_UN);
     return error;
 }

@@ -2,8 +2,11 @@
  * spool_folder -- one worker's folder: its files' names, and what it remembers of those that left.
  *
  *   w00/0000000001.seg ...   segments
- *   w00/freed                "<newest> <freed_ns>\n": a segment with the number `newest`, and none
- *                            higher, has left; messages committed up to freed_ns left with them
+ *   w00/freed                a segment with the number `newest`, and none higher, has left;
+ * messages committed up to freed_ns left with them
+ *
+ * `freed` has two slots, written in turn, each in place: a crash leaves the old or the new, and on
+ * a disk that is full to its last block segments can still leave.
  *
  * Errors:     -errno.
  * Thread:     spool_folder_remember() excludes other processes; the rest is spool_directory's.
@@ -41,6 +44,9 @@ DIR *spool_folder_stream(int folder);
 MUST_USE bool spool_folder_next(DIR *stream, uint64_t *number);
 
 struct spool_folder_memory spool_folder_recall(int folder);
+
+/* Makes `freed`, so that remembering takes no room later. 0 or -errno. */
+MUST_USE int spool_folder_reserve(int folder, bool is_synced);
 
 /*
  * Segment `number` is about to leave, with messages that were committed up to `freed_ns` (0: it

@@ -115,6 +115,15 @@ static bool record_at_walk(const struct spool_reader *reader, struct spool_forma
            record_holds(reader->segment, reader->offset, record);
 }
 
+bool spool_reader_has_record(const struct spool_reader_segment *segment)
+{
+    struct spool_format_record record;
+    struct spool_reader reader;
+
+    spool_reader_start(&reader, segment);
+    return record_at_walk(&reader, &record);
+}
+
 /* The first offset behind the walk with a valid record of a later index; 0: there is none. */
 static uint32_t record_search(struct spool_reader *reader, struct spool_format_record *record)
 {
@@ -130,32 +139,56 @@ static uint32_t record_search(struct spool_reader *reader, struct spool_format_r
     return 0;
 }
 
-/* A header of this segment's stands where the walk does, though its record does not hold. */
-static bool is_torn(const struct spool_reader *reader)
+/*
+ * Where the record ends whose header stands where the walk does, though it does not hold; 0: there
+ * is no header of this segment's.
+ */
+static uint32_t torn_end(const struct spool_reader *reader)
 {
     const struct spool_reader_segment *segment = reader->segment;
     struct spool_format_record record;
 
-    if ((uint64_t)reader->offset + sizeof(record) > segment->capacity) return false;
+    if ((uint64_t)reader->offset + sizeof(record) > segment->capacity) return 0;
     memcpy(&record, segment->base + reader->offset, sizeof(record));
-    return record.magic == spool_format_record_magic(segment->salt) &&
-           record.number == segment->number;
+    if (record.magic != spool_format_record_magic(segment->salt) ||
+        record.number != segment->number)
+        return 0;
+    uint64_t end = (uint64_t)reader->offset + sizeof(record) + record.payload_size;
+    return end < segment->capacity ? (uint32_t)end : segment->capacity;
 }
 
-/* No valid record is left: how does the segment end? */
-static enum spool_reader_event walk_end(struct spool_reader *reader, bool has_torn,
+static bool is_sealed(const struct spool_reader *reader)
+{
+    return reader->segment->sealed_end != 0 && !reader->is_seal_wrong;
+}
+
+/* No valid record is left: how does the segment end? `torn` is 0, or where a torn record ends. */
+static enum spool_reader_event walk_end(struct spool_reader *reader, uint32_t torn,
                                         struct spool_reader_gap *gap)
 {
     const struct spool_reader_segment *segment = reader->segment;
 
     reader->has_ended = true;
-    *gap = (struct spool_reader_gap){.offset = reader->offset, .end = segment->capacity};
-    if (segment->sealed_end != 0) {
+    *gap = (struct spool_reader_gap){.offset = reader->offset, .end = torn};
+    if (is_sealed(reader)) {
         gap->end = segment->sealed_end;
         gap->record_count = segment->sealed_count - reader->index;
         return SPOOL_READER_DAMAGE;
     }
-    return has_torn ? SPOOL_READER_TORN : SPOOL_READER_END;
+    return torn != 0 ? SPOOL_READER_TORN : SPOOL_READER_END;
+}
+
+/* The walk has all the records that the seal counts, but stands elsewhere than the seal says. */
+static enum spool_reader_event seal_refute(struct spool_reader *reader,
+                                           struct spool_reader_gap *gap)
+{
+    uint32_t sealed_end = reader->segment->sealed_end;
+    bool is_before = reader->offset < sealed_end;
+
+    reader->is_seal_wrong = true;
+    *gap = (struct spool_reader_gap){.offset = is_before ? reader->offset : sealed_end,
+                                     .end = is_before ? sealed_end : reader->offset};
+    return SPOOL_READER_DAMAGE;
 }
 
 /* The walk has met what is no valid record: goes on with the next one, if there is any. */
@@ -172,10 +205,17 @@ static bool walk_resume(struct spool_reader *reader, struct spool_reader_gap *ga
     return true;
 }
 
+/* All records that the seal counts were met. */
 static bool is_finished(const struct spool_reader *reader)
 {
+    return is_sealed(reader) && reader->index >= reader->segment->sealed_count;
+}
+
+static bool is_seal_right(const struct spool_reader *reader)
+{
     const struct spool_reader_segment *segment = reader->segment;
-    return segment->sealed_end != 0 && reader->index >= segment->sealed_count;
+    return reader->index == segment->sealed_count &&
+           reader->offset == spool_format_align(segment->sealed_end);
 }
 
 enum spool_reader_event spool_reader_next(struct spool_reader *reader,
@@ -185,19 +225,23 @@ enum spool_reader_event spool_reader_next(struct spool_reader *reader,
     struct spool_format_record record;
 
     while (!reader->has_ended) {
-        if (is_finished(reader)) break;
+        if (is_finished(reader)) {
+            if (is_seal_right(reader)) break;
+            return seal_refute(reader, gap);
+        }
         uint32_t offset = reader->offset;
         if (!record_at_walk(reader, &record)) {
             struct spool_reader before = *reader;
-            bool has_torn = is_torn(reader);
+            uint32_t torn = torn_end(reader);
             bool has_resumed = walk_resume(reader, gap);
             if (!record_at_walk(&before, &record))
-                return has_resumed ? SPOOL_READER_DAMAGE : walk_end(reader, has_torn, gap);
+                return has_resumed ? SPOOL_READER_DAMAGE : walk_end(reader, torn, gap);
             *reader = before; /* it is there after all: a live writer has got on meanwhile */
         }
         reader->offset =
             spool_format_align(offset + SPOOL_RECORD_HEADER_SIZE + record.payload_size);
         reader->index++;
+        if (record.time_ns > reader->newest_ns) reader->newest_ns = record.time_ns;
         if ((record.flags & SPOOL_RECORD_LAST) == 0) continue;
         *message = (struct spool_reader_message){
             .id = {record.first_number, record.first_offset, record.worker},

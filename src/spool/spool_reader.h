@@ -7,8 +7,10 @@
  *             one hashes at most READER_HASH_FACTOR times the segment.
  * Invariants: (1) A message is shown as whole only if every record of it is valid (spool_format).
  *             (2) Under a writer that appends, what was committed before the walk is found.
- *             (3) Under a server that recycles, what was read of a segment is true if
- *             spool_reader_segment_is_current() still holds afterwards.
+ *             (3) A seal is believed only if the walk ends with the record and at the offset that
+ * it names: if not, that is damage, and what stands behind is read all the same. (4) Under a server
+ * that recycles, what was read of a segment is true if spool_reader_segment_is_current() still
+ * holds afterwards.
  */
 #pragma once
 
@@ -47,8 +49,10 @@ enum spool_reader_event {
 struct spool_reader {
     const struct spool_reader_segment *segment;
     uint64_t hash_budget; /* octets that may still be hashed in search of a record */
+    uint64_t newest_ns;   /* no record up to here was closed later */
     uint32_t offset;      /* where the next record must be   */
     uint32_t index;       /* and what its index must be      */
+    bool is_seal_wrong;   /* and was told: the walk goes on as if there were none */
     bool has_ended;
 };
 
@@ -94,6 +98,9 @@ bool spool_reader_segment_is_current(const struct spool_reader_segment *segment)
 /* The segment, or NULL. */
 const struct spool_reader_segment *spool_reader_find(const struct spool_reader_table *table,
                                                      uint32_t worker, uint64_t number);
+
+/* The segment's first record is valid: its writer has been at it. */
+bool spool_reader_has_record(const struct spool_reader_segment *segment);
 
 /* Starts a walk; base is not NULL. */
 void spool_reader_start(struct spool_reader *reader, const struct spool_reader_segment *segment);

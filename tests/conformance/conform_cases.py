@@ -34,13 +34,16 @@ class Names:
         self.values = {b"T": token, b"U": user, b"D": domain, b"H": HEADER}
 
 
-def unescape(text, names):
+def unescape(text, words=None):
+    """words: what letters behind a backslash stand for, beside those of PLAIN."""
+    words = words or {}
+
     def expand(match):
         if match[1]:
             return bytes([int(match[1], 16)])
         if match[2]:
             return match[3] * int(match[2])
-        return names.values.get(match[4]) or PLAIN[match[4]]
+        return words.get(match[4]) or PLAIN[match[4]]
 
     return ESCAPE.sub(expand, text)
 
@@ -168,7 +171,7 @@ class Builder:
 
     def add(self, kind, text):
         if kind in b"Cc":
-            self.send(unescape(text, self.names) + (b"\r\n" if kind == b"C" else b""))
+            self.send(unescape(text, self.names.values) + (b"\r\n" if kind == b"C" else b""))
         elif kind == b"S":
             if not self.steps or self.is_closed:
                 self.steps.append(Step())
@@ -179,7 +182,7 @@ class Builder:
         elif kind == b"a":
             self.last().each.append(text)
         else:
-            self.add_to_message(kind, unescape(text, self.names))
+            self.add_to_message(kind, unescape(text, self.names.values))
 
     def add_to_message(self, kind, octets):
         wanted = self.last()

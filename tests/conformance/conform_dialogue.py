@@ -29,6 +29,9 @@ class Fault(Exception):
         self.is_silence = False
         self.is_prelude = False
 
+    def __str__(self):
+        return f"wanted {self.wanted}, got {self.got}"
+
 
 class Silence(Fault):
     def __init__(self, wanted, seconds):

@@ -4,10 +4,13 @@
 #include <stdlib.h>
 
 /* What \T, \U, \D and \H stand for. */
-#define TOKEN  "token0000000"
-#define USER   "u"
-#define DOMAIN "sink.test"
-#define HEADER "From: a@client.test\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\n\r\n"
+static const struct trace_word words[] = {
+    {'T', "token0000000"},
+    {'U', "u"},
+    {'D', "sink.test"},
+    {'H', "From: a@client.test\r\nDate: Thu, 01 Jan 2026 00:00:00 +0000\r\n\r\n"},
+    {0},
+};
 
 /* A line, without its kind, and how often it is to be read. */
 struct line {
@@ -31,71 +34,9 @@ __attribute__((noreturn)) static void refuse(struct bytes id, const char *why)
     abort();
 }
 
-static struct bytes take_line(struct bytes *text)
-{
-    struct bytes line = bytes_take(text, bytes_find(*text, '\n'));
-    if (text->size > 0) bytes_take(text, 1);
-    return line;
-}
-
-static uint8_t take_octet(struct bytes *text)
-{
-    CHECK(text->size > 0);
-    return bytes_take(text, 1).data[0];
-}
-
-static void put_octet(struct trace_text *out, uint8_t octet)
-{
-    trace_text_put(out, bytes_make(&octet, 1));
-}
-
-/* \{N}c */
-static void put_repeated(struct trace_text *out, struct bytes *text)
-{
-    uint64_t count;
-    CHECK(bytes_to_number(bytes_take(text, bytes_find(*text, '}')), &count));
-    take_octet(text);
-    uint8_t octet = take_octet(text);
-    for (uint64_t i = 0; i < count; i++)
-        put_octet(out, octet);
-}
-
-static void put_escape(struct trace_text *out, struct bytes *text)
-{
-    static const char plain[] = "rntTUDH0\\";
-    static const char *const stand_for[] = {"\r", "\n", "\t", TOKEN, USER, DOMAIN, HEADER};
-    uint64_t number = 0;
-    uint8_t octet = take_octet(text);
-    if (octet == '{') {
-        put_repeated(out, text);
-    } else if (octet == 'x') {
-        CHECK(bytes_to_number_hex(bytes_take(text, 2), &number));
-        put_octet(out, (uint8_t)number);
-    } else {
-        const char *place = memchr(plain, octet, sizeof(plain) - 1);
-        CHECK(place != NULL);
-        if (place - plain < 7)
-            trace_text_put(out, bytes_from_text(stand_for[place - plain]));
-        else
-            put_octet(out, octet == '0' ? '\0' : octet);
-    }
-}
-
-static void put_escaped(struct trace_text *out, struct bytes text, bool has_end)
-{
-    while (text.size > 0) {
-        uint8_t octet = take_octet(&text);
-        if (octet == '\\')
-            put_escape(out, &text);
-        else
-            put_octet(out, octet);
-    }
-    if (has_end) trace_text_put(out, BYTES("\r\n"));
-}
-
 void conformance_case_put_path(struct trace_text *out, char kind, struct bytes path)
 {
-    put_octet(out, (uint8_t)kind);
+    trace_text_put_octet(out, (uint8_t)kind);
     trace_text_put(out, BYTES(" <"));
     trace_text_put(out, path);
     trace_text_put(out, BYTES(">\n"));
@@ -107,7 +48,7 @@ void conformance_case_put_content(struct trace_text *out, struct bytes content)
     trace_text_put(out, bytes_make(digits, bytes_put_number(digits, content.size)));
     trace_text_put(out, BYTES(" octets:"));
     trace_text_put(out, content);
-    put_octet(out, '\n');
+    trace_text_put_octet(out, '\n');
 }
 
 static struct line split(struct conformance_case *test_case, struct bytes text)
@@ -257,7 +198,7 @@ static void add_client(struct reader *reader, struct bytes text, bool has_end)
         test_case->step_count++;
     }
     reader->is_after_reply = false;
-    put_escaped(&test_case->input, text, has_end);
+    trace_text_put_escaped(&test_case->input, text, has_end, words);
     test_case->step_ends[test_case->step_count - 1] = test_case->input.size;
 }
 
@@ -292,7 +233,7 @@ static void add_path(struct reader *reader, char kind, struct bytes text)
         reader->is_in_message = true;
         reader->is_stored = conformance_reply_code(last_reply(reader->test_case)).data[0] == '2';
     }
-    put_escaped(&path, text, false);
+    trace_text_put_escaped(&path, text, false, words);
     if (reader->is_stored)
         conformance_case_put_path(&reader->test_case->stored, kind, trace_text_view(&path));
     trace_text_free(&path);
@@ -321,7 +262,7 @@ static void read_dialogue(struct reader *reader, const struct line *line)
     case 'B':
     case 'b':
         CHECK(reader->is_in_message);
-        put_escaped(&reader->content, line->text, line->kind == 'B');
+        trace_text_put_escaped(&reader->content, line->text, line->kind == 'B', words);
         break;
     default:
         if (strchr("RPONXWK", line->kind) == NULL)
@@ -366,7 +307,7 @@ static struct bytes take_body(struct bytes *text)
 {
     struct bytes start = *text;
     while (text->size > 0 && !bytes_start_with(*text, BYTES("= ")))
-        take_line(text);
+        trace_text_take_line(text);
     return bytes_make(start.data, start.size - text->size);
 }
 
@@ -379,7 +320,7 @@ bool conformance_case_open(struct conformance_case *test_case, struct bytes *tex
 {
     take_body(text);
     if (text->size == 0) return false;
-    struct bytes head = take_line(text);
+    struct bytes head = trace_text_take_line(text);
     bytes_take(&head, 2);
     *test_case = (struct conformance_case){.id = bytes_take(&head, bytes_find(head, ' '))};
     test_case->config = (struct smtp_config){.hostname = BYTES("sink.test"),
@@ -388,7 +329,7 @@ bool conformance_case_open(struct conformance_case *test_case, struct bytes *tex
                                              .offers = SMTP_OFFERS_EVERY};
     struct bytes body = take_body(text);
     for (struct bytes rest = body; rest.size > 0;) {
-        struct bytes raw = take_line(&rest);
+        struct bytes raw = trace_text_take_line(&rest);
         if (!is_content_line(raw)) continue;
         struct line line = split(test_case, raw);
         read_condition(test_case, &line);
@@ -396,7 +337,7 @@ bool conformance_case_open(struct conformance_case *test_case, struct bytes *tex
     struct reader reader = {.test_case = test_case};
     read_prelude(&reader);
     while (body.size > 0) {
-        struct bytes raw = take_line(&body);
+        struct bytes raw = trace_text_take_line(&body);
         if (!is_content_line(raw)) continue;
         struct line line = split(test_case, raw);
         for (uint64_t i = 0; i < line.times; i++)

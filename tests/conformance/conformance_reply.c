@@ -1,5 +1,7 @@
 #include "conformance/conformance_reply.h"
 
+#include "unit/smtp/trace_text.h"
+
 #include <ctype.h>
 
 #define CODE_SIZE 4 /* with the blank or hyphen behind it */
@@ -14,8 +16,7 @@ struct bytes conformance_reply_code(const struct conformance_reply *wanted)
 /* Without its CR LF. */
 static struct bytes take_line(struct bytes *text)
 {
-    struct bytes line = bytes_take(text, bytes_find(*text, '\n'));
-    if (text->size > 0) bytes_take(text, 1);
+    struct bytes line = trace_text_take_line(text);
     if (line.size > 0 && line.data[line.size - 1] == '\r') line.size--;
     return line;
 }

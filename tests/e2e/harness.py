@@ -129,10 +129,10 @@ class Dialogue:
         self.send(octets)
         return self.reply()
 
-    def begin(self, name=b"client.test"):
+    def begin(self, name=b"client.test", verb=b"EHLO"):
         greeting = self.reply()
         assert greeting.startswith(b"220 "), greeting
-        answer = self.ask(b"EHLO " + name + b"\r\n")
+        answer = self.ask(verb + b" " + name + b"\r\n")
         assert answer.startswith(b"250"), answer
         return self
 

@@ -34,6 +34,7 @@ CACHE = os.environ.get("RINGSINK_PEERS") or os.path.expanduser("~/.cache/ringsin
 PEERS = {
     "dma": ("dma",),
     "exim": ("exim4-daemon-light",),
+    "mailutils": ("mailutils",),
     "nullmailer": ("nullmailer",),
     "opensmtpd": ("opensmtpd",),
     "sendmail": ("sendmail-bin", "sendmail-base", "sendmail-cf"),
@@ -545,7 +546,7 @@ smtpd_tls_security_level = none
 
 
 def run_once(name, command, files=(), users=(), folders=(), arguments=(), content=b""):
-    """Runs an unpacked program to its end, among configuration files of its own; returns nothing or raises."""
+    """Runs an unpacked program to its end, among configuration files of its own; returns what it said, or raises."""
     home = Home(name, users, folders)
     try:
         for path, text in files:
@@ -557,8 +558,15 @@ def run_once(name, command, files=(), users=(), folders=(), arguments=(), conten
                                 stderr=subprocess.STDOUT, timeout=60, check=False)
         if result.returncode != 0:
             raise AssertionError(f"{name}: {result.returncode} {result.stdout!r}")
+        return result.stdout
     finally:
         home.close()
+
+
+def mail_read(box, commands):
+    """mailutils' mail on "maildir:PATH", "mh:PATH" or "mbox:PATH"; what it shows."""
+    return run_once("mailutils", "env", content=commands,
+                    arguments=("HOME=/etc", "/mnt/usr/bin/mail.mailutils", "-n", "-f", box))
 
 
 def dma_send(port, sender, recipients, content):

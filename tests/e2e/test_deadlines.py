@@ -33,6 +33,13 @@ def trickle(client, octets, pause, seconds):
     return time.monotonic() - started, None
 
 
+def send_lines(client, count, size, pause):
+    """Content at a steady pace."""
+    for _ in range(count):
+        client.send(b"x" * (size - 2) + b"\r\n")
+        time.sleep(pause)
+
+
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_INTERRUPT = 17, 0x4206, 0x4207
 WALL = 0x40000000
 
@@ -150,18 +157,14 @@ class Deadlines(unittest.TestCase):
         with harness.Server("--command-timeout", "500ms", "--min-data-rate", "1000", "--size-limit", "100") as server, \
                 server.connect() as client:
             self.begin_data(client)
-            for _ in range(12):
-                client.send(b"x" * 498 + b"\r\n")
-                time.sleep(0.1)
+            send_lines(client, 12, 500, 0.1)
             self.assertTrue(client.ask(b".\r\n").startswith(b"552 "))
 
     def test_steady_content_is_not_slow(self):
         """Longer than the command timeout, but faster than the rate."""
         with harness.Server("--command-timeout", "500ms", "--min-data-rate", "500") as server, server.connect() as client:
             self.begin_data(client)
-            for _ in range(20):
-                client.send(b"x" * 98 + b"\r\n")
-                time.sleep(0.1)
+            send_lines(client, 20, 100, 0.1)
             self.assertTrue(client.ask(b".\r\n").startswith(b"250"))
             self.assertEqual(len(harness.listed(server.spool)), 1)
 
@@ -169,9 +172,7 @@ class Deadlines(unittest.TestCase):
         """The end of content and half a command in one write: the half one is not as old as the message."""
         with harness.Server("--command-timeout", "800ms", "--min-data-rate", "100") as server, server.connect() as client:
             self.begin_data(client)
-            for _ in range(10):
-                client.send(b"x" * 98 + b"\r\n")
-                time.sleep(0.2)
+            send_lines(client, 10, 100, 0.2)
             client.send(b".\r\nNO")
             self.assertTrue(client.reply().startswith(b"250"))
             time.sleep(0.5)

@@ -53,6 +53,14 @@ def chunk(number):
     return b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT %d LAST\r\n" % len(content) + content
 
 
+def begin_lmtp_message(client, recipients):
+    """Up to the reply to DATA, in one write."""
+    client.begin(verb=b"LHLO")
+    client.send(b"MAIL FROM:<a@b>\r\n" + b"RCPT TO:<c@d>\r\n" * recipients + b"DATA\r\n")
+    replies = [client.reply()[:3] for _ in range(recipients + 2)]
+    assert replies == [b"250"] * (recipients + 1) + [b"354"], replies
+
+
 class Disk(OnDisk):
     def test_a_thousand_connections(self):
         server = self.serve()
@@ -94,12 +102,7 @@ class Disk(OnDisk):
     def test_lmtp(self):
         server = self.serve("--lmtp", threads=1)
         with server.connect() as client:
-            client.reply()
-            self.assertEqual(client.ask(b"LHLO client.test\r\n")[:3], b"250")
-            client.ask(b"MAIL FROM:<a@b>\r\n")
-            for name in (b"one", b"two", b"three"):
-                client.ask(b"RCPT TO:<" + name + b"@d>\r\n")
-            client.ask(b"DATA\r\n")
+            begin_lmtp_message(client, 3)
             client.send(b"Subject: x\r\n\r\n.\r\nQUIT\r\n")
             replies = [client.reply() for _ in range(4)]
             self.assertEqual([reply[:3] for reply in replies], [b"250", b"250", b"250", b"221"], replies)
@@ -109,11 +112,7 @@ class Disk(OnDisk):
     def test_lmtp_with_more_replies_than_have_room(self):
         server = self.serve("--lmtp", threads=1)
         with server.connect() as client:
-            client.reply()
-            client.ask(b"LHLO client.test\r\n")
-            client.send(b"MAIL FROM:<a@b>\r\n" + b"RCPT TO:<c@d>\r\n" * 900 + b"DATA\r\n")
-            for _ in range(902):
-                client.reply()
+            begin_lmtp_message(client, 900)
             client.send(b"Subject: x\r\n\r\n.\r\n")
             self.assertEqual({client.reply()[:4] for _ in range(900)}, {b"250 "})
             self.assertEqual(client.ask(b"QUIT\r\n")[:4], b"221 ")
@@ -292,11 +291,7 @@ class FailingDisk(OnDisk):
         """No recipient gets 250, nor does one whose reply had no room before the sync failed."""
         server = self.serve("--lmtp", threads=1)
         with server.connect() as client:
-            client.reply()
-            client.ask(b"LHLO client.test\r\n")
-            client.send(b"MAIL FROM:<a@b>\r\n" + b"RCPT TO:<c@d>\r\n" * 900 + b"DATA\r\n")
-            for _ in range(902):
-                client.reply()
+            begin_lmtp_message(client, 900)
             self.cut_power()
             client.send(b"Subject: x\r\n\r\n.\r\n")
             self.assertEqual({client.reply()[:4] for _ in range(900)}, {b"451 "})

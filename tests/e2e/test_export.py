@@ -13,6 +13,7 @@ import time
 import unittest
 
 import harness
+import peers
 
 HEAD = re.compile(
     rb"Return-Path: <(?P<sender>[^\n]*)>\n"
@@ -43,8 +44,8 @@ class Export(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.home, True)
         self.mail = os.path.join(self.home, "mail")
 
-    def server(self, **more):
-        server = harness.Server(**more)
+    def server(self, options=(), **more):
+        server = harness.Server(*options, **more)
         self.addCleanup(server.close)
         return server
 
@@ -67,6 +68,17 @@ class Export(unittest.TestCase):
         self.assertEqual(result.returncode, status, result.stderr)
         return result
 
+    def mailboxes(self):
+        """What stands in the folder but the file that says how far an export came."""
+        names = os.listdir(self.mail)
+        [state] = [name for name in names if name.startswith(".ringspool-")]
+        return sorted(name for name in names if name != state)
+
+    def forget(self):
+        for name in os.listdir(self.mail):
+            if name.startswith(".ringspool-"):
+                os.unlink(os.path.join(self.mail, name))
+
     def split(self, text):
         """The head's groups, and what comes behind it."""
         match = HEAD.match(text)
@@ -87,7 +99,7 @@ class Export(unittest.TestCase):
         identifier = self.send(server, [b"b@sink.test", b"C@Sink.Test", b"b@SINK.test"])
         result = self.export(server, "maildir")
         self.assertIn("1 messages, 2 delivered, 0 there already, 0 failed", result.stdout)
-        self.assertEqual(sorted(os.listdir(self.mail)), ["%43@sink.test", "b@sink.test"])
+        self.assertEqual(self.mailboxes(), ["%43@sink.test", "b@sink.test"])
         for name, recipients in (("b@sink.test", [b"b@sink.test", b"b@SINK.test"]),
                                  ("%43@sink.test", [b"C@Sink.Test"])):
             [letter] = self.maildir(name)
@@ -107,21 +119,32 @@ class Export(unittest.TestCase):
         read = sorted(os.listdir(os.path.join(folder, "new")))[0]
         os.rename(os.path.join(folder, "new", read), os.path.join(folder, "cur", read + ":2,S"))
         self.send(server, content=b"Subject: 5\r\n\r\n")
-        result = self.export(server, "maildir")
-        self.assertIn("6 messages, 1 delivered, 5 there already, 0 failed", result.stdout)
+        self.assertIn("1 messages, 1 delivered, 0 there already, 0 failed", self.export(server, "maildir").stdout)
+        self.forget() # as when an export was killed: the names tell what is there
+        self.assertIn("6 messages, 0 delivered, 6 there already, 0 failed", self.export(server, "maildir").stdout)
         subjects = sorted(re.search(rb"Subject: (\d)", letter)[1] for letter in self.maildir("b@sink.test"))
         self.assertEqual(subjects, [b"0", b"1", b"2", b"3", b"4", b"5"])
+
+    def test_quoted_and_plain_forms_are_one_mailbox(self):
+        """RFC 5321 4.1.2: what is quoted without need is the same mailbox, which gets the message once."""
+        server = self.server()
+        self.send(server, [b'"b"@sink.test', b"b@sink.test", b'"b\\ b"@sink.test', b'"b b"@SINK.test'])
+        self.send(server, [b'"\\b"@sink.test'])
+        self.assertIn("2 messages, 3 delivered", self.export(server, "maildir").stdout)
+        self.assertEqual(self.mailboxes(), ["%22b%20b%22@sink.test", "b@sink.test"])
+        self.assertEqual(len(self.maildir("b@sink.test")), 2)
 
     def test_eml_is_exact(self):
         server = self.server()
         identifier = self.send(server, [b"b@sink.test", b"c@sink.test"])
         self.export(server, "eml")
-        self.assertEqual(os.listdir(self.mail), [identifier + ".eml"])
+        self.assertEqual(self.mailboxes(), [identifier + ".eml"])
         with open(os.path.join(self.mail, identifier + ".eml"), "rb") as file:
             octets = file.read()
         self.assertTrue(octets.startswith(b"Return-Path: <a@client.test>\r\nReceived: from client.test "), octets)
         self.assertTrue(octets.endswith(b" +0000\r\n" + LETTER), octets)
         self.assertNotIn(b"\tfor <", octets)
+        self.forget()
         self.assertIn("0 delivered, 1 there already", self.export(server, "eml").stdout)
 
     def test_nasty_recipients_stay_inside(self):
@@ -130,8 +153,8 @@ class Export(unittest.TestCase):
         self.send(server, recipients)
         self.export(server, "maildir")
         self.assertEqual(os.listdir(self.home), ["mail"])
-        self.assertEqual(sorted(os.listdir(self.mail)), sorted([
-            "%22..%2F..%2F..%2Fx%22@y", "%22%2Fetc%2Fpasswd%22@y", "%22..%22@y", "%22a%5C%22b%22@y",
+        self.assertEqual(self.mailboxes(), sorted([
+            "%22..%2F..%2F..%2Fx%22@y", "%2Fetc%2Fpasswd@y", "%22..%22@y", "%22a%5C%22b%22@y",
             "a@%5Bipv6%3A%3A%3A1%5D", "%2Drf@y"]))
 
     def test_planted_links_are_refused(self):
@@ -194,6 +217,63 @@ class Export(unittest.TestCase):
         self.assertNotIn(b"\nFrom here", contents[0])
         self.assertEqual(sorted(map(unquoted, contents)),
                          sorted([plain, plain, b"From the start\n>>From\n>>From \nno end\n"]))
+
+    def subjects(self, to):
+        """Of all messages that a reader finds in b's mailbox, sorted."""
+        kind = {"maildir": mailbox.Maildir, "mbox": mailbox.mbox, "mh": mailbox.MH}[to]
+        box = kind(os.path.join(self.mail, "b@sink.test"), create=False)
+        found = sorted(re.search(rb"\nSubject: (\S+)\n", box.get_bytes(key))[1].decode() for key in box.keys())
+        box.close()
+        return found
+
+    def test_again_brings_only_what_is_new(self):
+        """Into every kind of mailbox, over several segments, and over a restart of the server."""
+        with tempfile.TemporaryDirectory() as home:
+            spool, number = os.path.join(home, "spool"), 0
+            for sizes in ((0, 400_000, 0), (0,), (900_000, 0)):
+                with harness.Server("--segment-size=1Mi", "--spool-size=64Mi", spool=spool) as server:
+                    for size in sizes:
+                        self.send(server, content=b"Subject: %d\r\n\r\n" % number + (b"x" * 78 + b"\r\n") * (size // 80))
+                        number += 1
+                    for to in ("maildir", "mbox", "mh"):
+                        self.mail = os.path.join(home, to)
+                        self.assertIn(f"{len(sizes)} messages, {len(sizes)} delivered", self.export(server, to).stdout)
+                        self.assertIn("0 messages, 0 delivered", self.export(server, to).stdout)
+                        self.assertEqual(self.subjects(to), [str(sent) for sent in range(number)])
+
+    def test_a_spool_made_anew_is_another(self):
+        """Its numbers begin again; what it holds is delivered all the same."""
+        with tempfile.TemporaryDirectory() as home:
+            for number in range(2):
+                with harness.Server(spool=os.path.join(home, "spool")) as server:
+                    self.assertEqual(self.send(server, content=b"Subject: %d\r\n\r\n" % number).split(".")[1], "1")
+                    self.assertIn("1 messages, 1 delivered", self.export(server, "mbox").stdout)
+                shutil.rmtree(os.path.join(home, "spool"))
+        self.assertEqual(self.subjects("mbox"), ["0", "1"])
+
+    def test_what_failed_is_tried_again(self):
+        server = self.server(threads=1)
+        os.makedirs(os.path.join(self.mail, "c@sink.test"))
+        for number, recipient in enumerate((b"b@sink.test", b"c@sink.test", b"b@sink.test")):
+            self.send(server, [recipient], content=b"Subject: %d\r\n\r\n" % number)
+        self.assertIn("3 messages, 2 delivered, 0 there already, 1 failed", self.export(server, "mbox", status=1).stdout)
+        os.rmdir(os.path.join(self.mail, "c@sink.test"))
+        self.assertIn("2 messages, 2 delivered, 0 there already, 0 failed", self.export(server, "mbox").stdout)
+        self.assertIn("0 messages", self.export(server, "mbox").stdout)
+        self.assertTrue(os.path.isfile(os.path.join(self.mail, "c@sink.test")))
+
+    def test_a_note_that_is_none(self):
+        """What was there is not taken for nothing: the operator decides."""
+        server = self.server()
+        self.send(server)
+        self.export(server, "mbox")
+        [name] = [name for name in os.listdir(self.mail) if name.startswith(".ringspool-mbox-")]
+        for octets in (b"", b"something else\n", b"ringspool export 1\n0 1\n"):
+            with open(os.path.join(self.mail, name), "wb") as file:
+                file.write(octets)
+            self.assertIn(name, self.export(server, "mbox", status=1).stderr)
+        self.forget()
+        self.assertIn("1 messages, 1 delivered", self.export(server, "mbox").stdout)
 
     def test_mbox_waits_for_the_lock(self):
         server = self.server()
@@ -269,6 +349,64 @@ class Export(unittest.TestCase):
                 self.assertEqual((process.returncode, errors), (0, ""))
                 self.assertIn("7 messages, 7 delivered, 0 there already, 0 failed", output)
 
+    def test_follow_as_a_mail_server_for_tests(self):
+        """As README has it: what swaks sends is in the Maildir within a second, and in no other way twice."""
+        server = self.server()
+        folder = os.path.join(self.mail, "b@sink.test", "new")
+        process = self.follow(server, "maildir")
+        for count in (1, 2, 3):
+            result = harness.run(peers.need("swaks", "swaks"), "--server", f"127.0.0.1:{server.port}", "--to",
+                                 "b@sink.test", "--from", "a@client.test", "--header", f"Subject: {count}")
+            self.assertEqual(result.returncode, 0, result.stdout)
+            end = time.monotonic() + (10 if harness.IS_SANITIZED else 1)
+            while not os.path.isdir(folder) or len(os.listdir(folder)) < count:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.01)
+            if count == 2: # a restart goes on where it was
+                process.send_signal(signal.SIGTERM)
+                self.assertIn("2 messages, 2 delivered", process.communicate(timeout=20)[0])
+                process = self.follow(server, "maildir")
+        process.send_signal(signal.SIGTERM)
+        self.assertIn("1 messages, 1 delivered, 0 there already", process.communicate(timeout=20)[0])
+        self.assertEqual(self.subjects("maildir"), ["1", "2", "3"])
+
+    def test_follow_waits_for_the_spool(self):
+        """Both are started at once; and a signal ends what waits in vain."""
+        spool = os.path.join(self.home, "spool")
+        for is_served in (False, True):
+            process = subprocess.Popen([harness.RINGSPOOL, "export", spool, "--to", f"mh:{self.mail}", "--follow"],
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            self.addCleanup(process.kill)
+            self.assertIn(f"waiting for a spool in {spool}", process.stderr.readline())
+            self.assertFalse(os.path.exists(self.mail))
+            if is_served:
+                self.send(self.server(spool=spool))
+                self.await_count(1)
+            process.send_signal(signal.SIGTERM)
+            output, errors = process.communicate(timeout=20)
+            self.assertEqual((process.returncode, errors), (0, ""))
+        self.assertIn("1 messages, 1 delivered", output)
+
+    def test_follow_costs_little_while_nothing_comes(self):
+        """Segments that stay mapped are not faulted in again, pass by pass."""
+        server = self.server(options=("--segment-size=1Mi", "--spool-size=256Mi"), threads=1)
+        for _ in range(10):
+            self.send(server, content=(b"x" * 998 + b"\r\n") * 9500)
+        process = self.follow(server, "mh")
+        self.await_count(10)
+        faults = [self.page_faults(process)]
+        while len(faults) < 12 and (len(faults) < 2 or faults[-1] - faults[-2] >= 20):
+            time.sleep(1) # for three seconds a file's time might still hide a change
+            faults.append(self.page_faults(process))
+        self.assertLess(faults[-1] - faults[-2], 20, faults)
+        self.send(server, content=b"Subject: last\r\n\r\n")
+        self.await_count(11)
+
+    @staticmethod
+    def page_faults(process):
+        with open(f"/proc/{process.pid}/stat") as file:
+            return int(file.read().rpartition(")")[2].split()[7])
+
     @unittest.skipUnless(harness.run("unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt").returncode == 0,
                          "a file system can't be mounted here")
     def test_full_disk_leaves_whole_messages(self):
@@ -327,6 +465,21 @@ class Export(unittest.TestCase):
                 result = harness.run("s-nail", "-n", "-R", "-f", os.path.join(self.mail, "b@sink.test"),
                                      input="from *\nexit\n", env={**os.environ, "HOME": self.home})
                 self.assertIn(": 3 messages", result.stdout, result.stderr)
+
+    def test_mail_reads_them(self):
+        """mailutils' mail, which knows all three and takes the quotes of an mbox off again."""
+        server = self.server()
+        for _ in range(3):
+            self.send(server)
+        for to in ("maildir", "mbox", "mh"):
+            with self.subTest(to):
+                shutil.rmtree(self.mail, True)
+                self.export(server, to)
+                shown = peers.mail_read(f"{to}:{self.mail}/b@sink.test", b"from *\nprint 3\nexit\n")
+                self.assertIn(b": 3 messages 3 new\n", shown)
+                self.assertEqual(len(re.findall(rb"(?m)^[> ]N +[123] a@client\.test .* first$", shown)), 6, shown)
+                self.assertIn(b"\nSubject: first\n", shown)
+                self.assertIn(b"\nFrom here\n>From there\nFrom: no\n a\rb\n.dot\n\nend\n", shown)
 
     def mutt_reads(self, name):
         master, terminal = pty.openpty()

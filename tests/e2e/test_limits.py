@@ -10,6 +10,9 @@ import unittest
 
 import harness
 
+# Before Linux 6.13 the server has more receive buffers, as one receive may fill them all (worker.c).
+HAS_LONG_BATCHES = tuple(int(part) for part in os.uname().release.split(".")[:2]) < (6, 13)
+
 
 class Limits(unittest.TestCase):
     def test_connections_beyond_the_limit(self):
@@ -119,7 +122,8 @@ class Limits(unittest.TestCase):
                 reset_all(server)
                 self.assertTrue(self.sockets_become(server, before, 5))
             if not harness.IS_SANITIZED:
-                self.assertLess(server.memory_kib("RssAnon") - memory, 1500) # a block a connection would be 32 MiB
+                # A block a connection would be 32 MiB. Receive buffers are touched in turn, many on old kernels.
+                self.assertLess(server.memory_kib("RssAnon") - memory, 12_000 if HAS_LONG_BATCHES else 5000)
             with server.connect() as client:
                 client.begin()
                 self.assertTrue(client.deliver(b"x\r\n").startswith(b"250"))
@@ -130,7 +134,7 @@ class Limits(unittest.TestCase):
 
     def test_client_that_reads_nothing(self):
         """Its input pauses, memory stays flat, and when it reads at last every reply is there."""
-        count = 3_000_000
+        count = 6_000_000 if HAS_LONG_BATCHES else 3_000_000 # more than sockets, receive buffers and held input take
         with harness.Server() as server, socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", server.port))
@@ -145,13 +149,13 @@ class Limits(unittest.TestCase):
                 except TimeoutError:
                     blocked = True
             self.assertTrue(blocked, "the server took everything while nothing was read")
-            self.assertLess(server.memory_kib("RssAnon") - before, 20_000)
+            self.assertLess(server.memory_kib("RssAnon") - before, 40_000 if HAS_LONG_BATCHES else 20_000)
             with server.connect() as other: # nobody else notices
                 other.begin()
                 self.assertTrue(other.deliver(b"x\r\n").startswith(b"250"))
             client.setblocking(False)
             received = bytearray()
-            end = time.monotonic() + 60
+            end = time.monotonic() + 120
             expected = count * len(b"250 2.0.0 Ok\r\n")
             while time.monotonic() < end:
                 try:
@@ -165,10 +169,10 @@ class Limits(unittest.TestCase):
                     time.sleep(0.001)
                 if len(received) >= expected + 10 and sent == len(data):
                     break
-            lines = bytes(received).split(b"\r\n")
-            self.assertTrue(lines[0].startswith(b"220 "))
-            self.assertEqual(len(lines), count + 2)
-            self.assertTrue(all(line == b"250 2.0.0 Ok" for line in lines[1:-1]))
+            greeting, _, replies = bytes(received).partition(b"\r\n")
+            self.assertTrue(greeting.startswith(b"220 "))
+            self.assertEqual(len(replies), expected)
+            self.assertTrue(replies == b"250 2.0.0 Ok\r\n" * count)
             client.close()
             self.assertEqual(server.stop(), 0)
             self.assertGreaterEqual(server.totals()["times input paused because replies were not read"], 1)
@@ -241,7 +245,7 @@ class Limits(unittest.TestCase):
             client.begin()
             content = b"Subject: fill\r\n\r\n" + (b"z" * 98 + b"\r\n") * 7000
             stored = 0
-            end = time.monotonic() + 60
+            end = time.monotonic() + 120
             while stored < 460 and time.monotonic() < end:
                 if client.deliver(content).startswith(b"250"):
                     stored += 1

@@ -9,29 +9,20 @@ those with options (O: lines) that --with does not name. Exit status: 0 all pass
 """
 
 import argparse
+import contextlib
+import os
 import re
 import socket
 import sys
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "conformance"))
+
+import conform_dialogue  # noqa: E402
+from conform_cases import escape, unescape  # noqa: E402
+from conform_dialogue import Fault, send_octetwise, show  # noqa: E402
+
 OCTETWISE_MAX = 700
-ESCAPES = {"r": b"\r", "n": b"\n", "t": b"\t", "0": b"\0", "\\": b"\\"}
-ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|\{(\d+)\}(.)|([rnt0\\]))", re.DOTALL)
-
-
-class Mismatch(Exception):
-    pass
-
-
-def unescape(text):
-    def expand(match):
-        if match[1]:
-            return bytes([int(match[1], 16)])
-        if match[2]:
-            return match[3] * int(match[2])
-        return ESCAPES[match[4].decode()]
-
-    return ESCAPE.sub(expand, text)
 
 
 class Transcript:
@@ -86,69 +77,24 @@ class Transcript:
         return bool(replies) and replies[-1][-1][:3] in (b"221", b"421")
 
 
-class Dialogue:
-    def __init__(self, address, timeout):
-        self.socket = socket.create_connection(address, timeout=timeout)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.buffer = b""
-        self.is_open = True
-
-    def close(self):
-        self.socket.close()
-
-    def send(self, octets):
-        """What stands behind a hang-up may meet a closed connection: that is no failure."""
-        try:
-            self.socket.sendall(octets)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-
-    def fill(self):
-        try:
-            octets = self.socket.recv(65536)
-        except ConnectionResetError:
-            octets = b""
-        except TimeoutError:
-            raise Mismatch("no reply came")
-        if not octets:
-            self.is_open = False
-        self.buffer += octets
-
-    def read_line(self):
-        while b"\r\n" not in self.buffer:
-            if not self.is_open:
-                raise Mismatch(f"the connection ended; left: {self.buffer!r}")
-            self.fill()
-        line, _, self.buffer = self.buffer.partition(b"\r\n")
-        if len(line) > 510 or not re.fullmatch(rb"[2-5][0-9][0-9](?:[ -][ -~]*)?", line):
-            raise Mismatch(f"not a reply line: {line!r}")
-        return line
-
-    def read_reply(self):
-        lines = [self.read_line()]
-        while lines[-1][3:4] == b"-":
-            lines.append(self.read_line())
-        return lines
-
+class Dialogue(conform_dialogue.Dialogue):
     def expect(self, wanted):
-        reply = self.read_reply()
+        reply = self.read_reply(show(wanted))
         rest = iter(reply)
         for text in wanted:
             if not any(line[:3] == text[:3] and line[4:].startswith(text[4:]) for line in rest):
-                raise Mismatch(f"wanted {text!r}, got {reply!r}")
+                raise Fault(show(wanted), show(reply))
 
     def expect_end(self):
         while self.is_open and not self.buffer:
-            self.fill()
+            self.fill("to close")
         if self.buffer:
-            raise Mismatch(f"one reply too many: {self.buffer!r}")
+            raise Fault("no reply more", escape(self.buffer))
 
     def expect_silence(self):
         """The client's end is closed: the server has to close too, without another reply."""
-        try:
+        with contextlib.suppress(OSError):  # it may have closed already
             self.socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
         self.expect_end()
 
 
@@ -167,8 +113,7 @@ def run_whole(transcript, dialogue):
 
 
 def run_octetwise(transcript, dialogue):
-    for octet in transcript.client():
-        dialogue.send(bytes([octet]))
+    send_octetwise(dialogue, transcript.client())
     for wanted in transcript.expected():
         dialogue.expect(wanted)
 
@@ -182,8 +127,8 @@ def run(transcript, address, timeout, name, runner):
         else:
             dialogue.expect_silence()
         return True
-    except Mismatch as mismatch:
-        print(f"FAIL {transcript.path} ({name}): {mismatch}")
+    except Fault as fault:
+        print(f"FAIL {transcript.path} ({name}): {fault}")
         return False
     finally:
         dialogue.close()

@@ -116,7 +116,16 @@ static void test_different_recipients_have_different_names(void **state)
         BYTES("a@b@c"),
         BYTES("\"a@b\""),
         BYTES("\"a@B\""),
-        BYTES("\"a\"@b"),
+        BYTES("\"a b\"@b"),
+        BYTES("\"a\"b\"@b"),
+        BYTES("\"\\\"@b"),
+        BYTES("\"\\\\\"@b"),
+        BYTES("\"\"@b"),
+        BYTES("\""),
+        BYTES("\"@b"),
+        BYTES("\".a\"@b"),
+        BYTES("\"a.\"@b"),
+        BYTES("\"a..a\"@b"),
         BYTES("a b"),
         BYTES("a\tb"),
         BYTES("a\nb"),
@@ -151,6 +160,32 @@ static void test_different_recipients_have_different_names(void **state)
         for (uint32_t k = 0; k < i; k++)
             if (strcasecmp(names[i], names[k]) == 0)
                 fail_msg("%u and %u are both %s", i, k, names[i]);
+    }
+}
+
+/* RFC 5321 4.1.2: quotes and backslashes that are not needed mean nothing. */
+static void test_quoted_and_plain_forms_are_one_mailbox(void **state)
+{
+    static const struct {
+        const char *left;
+        const char *right;
+        const char *name;
+    } rows[] = {
+        {"\"john\"@x.test", "john@x.test", "john@x.test"},
+        {"\"j\\ohn\"@x.test", "john@X.TEST", "john@x.test"},
+        {"\"john.q.public\"@x", "john.q.public@x", "john.q.public@x"},
+        {"\"John\"@x", "John@x", "%4Aohn@x"},
+        {"\"-rf\"@x", "-rf@x", "%2Drf@x"},
+        {"\"\xc3\xbc\"@x", "\xc3\xbc@x", "%C3%BC@x"},
+        {"\"Postmaster\"", "Postmaster", "%50ostmaster"},
+        {"\"a\\ b\"@x", "\"a b\"@x", "%22a%20b%22@x"},
+        {"\"\\a\\@b\"@x", "\"a@b\"@X", "%22a@b%22@x"},
+        {"\"a\\.\"@x", "\"a.\"@x", "%22a.%22@x"},
+    };
+    (void)state;
+    for (uint32_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_name(bytes_from_text(rows[i].left), rows[i].name);
+        assert_name(bytes_from_text(rows[i].right), rows[i].name);
     }
 }
 
@@ -202,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_every_octet_alone_first_and_later),
         cmocka_unit_test(test_different_recipients_have_different_names),
+        cmocka_unit_test(test_quoted_and_plain_forms_are_one_mailbox),
         cmocka_unit_test(test_long_recipients),
         cmocka_unit_test(test_domain_case_of_a_long_recipient_means_nothing),
     };

@@ -4,29 +4,6 @@
 
 #include <stdlib.h>
 
-void trace_text_put(struct trace_text *text, struct bytes octets)
-{
-    if (octets.size == 0) return;
-    if (text->capacity - text->size < octets.size) {
-        text->capacity = (text->size + octets.size) * 2;
-        text->data = realloc(text->data, text->capacity);
-        CHECK(text->data != NULL);
-    }
-    memcpy(text->data + text->size, octets.data, octets.size);
-    text->size += octets.size;
-}
-
-struct bytes trace_text_view(const struct trace_text *text)
-{
-    return bytes_make(text->data, text->size);
-}
-
-void trace_text_free(struct trace_text *text)
-{
-    free(text->data);
-    *text = (struct trace_text){0};
-}
-
 /* What a caller would know of the dialogue from the events alone. */
 struct run {
     const struct trace_setup *setup;

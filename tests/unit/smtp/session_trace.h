@@ -9,20 +9,10 @@
 
 #include "base/bytes.h"
 #include "smtp/smtp_session.h"
+#include "unit/smtp/trace_text.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-/* A text that grows. */
-struct trace_text {
-    uint8_t *data;
-    uint64_t size;
-    uint64_t capacity;
-};
-
-void trace_text_put(struct trace_text *text, struct bytes octets);
-struct bytes trace_text_view(const struct trace_text *text);
-void trace_text_free(struct trace_text *text);
 
 #define TRACE_VERDICTS_MAX 16
 

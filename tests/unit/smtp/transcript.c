@@ -9,13 +9,6 @@ __attribute__((noreturn)) static void refuse(const char *why)
     abort();
 }
 
-static struct bytes take_line(struct bytes *text)
-{
-    struct bytes line = bytes_take(text, bytes_find(*text, '\n'));
-    if (text->size > 0) bytes_take(text, 1);
-    return line;
-}
-
 static struct bytes read_file(const char *path, uint8_t *buffer, uint64_t capacity)
 {
     FILE *file = fopen(path, "rb");
@@ -36,70 +29,6 @@ static struct bytes strip_comment(struct bytes line)
     while (line.size > 0 && line.data[line.size - 1] == ' ')
         line.size--;
     return line;
-}
-
-static uint8_t take_octet(struct bytes *text)
-{
-    CHECK(text->size > 0);
-    return bytes_take(text, 1).data[0];
-}
-
-static void put_octet(struct trace_text *out, uint8_t octet)
-{
-    trace_text_put(out, bytes_make(&octet, 1));
-}
-
-/* \{N}c */
-static void put_repeated(struct trace_text *out, struct bytes *text)
-{
-    uint64_t count;
-    CHECK(bytes_to_number(bytes_take(text, bytes_find(*text, '}')), &count));
-    take_octet(text);
-    uint8_t octet = take_octet(text);
-    for (uint64_t i = 0; i < count; i++)
-        put_octet(out, octet);
-}
-
-static void put_escape(struct trace_text *out, struct bytes *text)
-{
-    uint64_t number = 0;
-    switch (take_octet(text)) {
-    case 'r':
-        put_octet(out, '\r');
-        return;
-    case 'n':
-        put_octet(out, '\n');
-        return;
-    case 't':
-        put_octet(out, '\t');
-        return;
-    case '0':
-        put_octet(out, '\0');
-        return;
-    case '\\':
-        put_octet(out, '\\');
-        return;
-    case '{':
-        put_repeated(out, text);
-        return;
-    case 'x':
-        CHECK(bytes_to_number_hex(bytes_take(text, 2), &number));
-        put_octet(out, (uint8_t)number);
-        return;
-    }
-    refuse("unknown escape");
-}
-
-static void put_escaped(struct trace_text *out, struct bytes text, bool has_end)
-{
-    while (text.size > 0) {
-        uint8_t octet = take_octet(&text);
-        if (octet == '\\')
-            put_escape(out, &text);
-        else
-            put_octet(out, octet);
-    }
-    if (has_end) trace_text_put(out, BYTES("\r\n"));
 }
 
 static void read_verdict(struct trace_setup *setup, struct bytes word)
@@ -173,15 +102,15 @@ static void read_line(struct transcript *transcript, struct bytes line)
     switch (kind) {
     case 'C':
     case 'c':
-        put_escaped(&transcript->input, line, kind == 'C');
+        trace_text_put_escaped(&transcript->input, line, kind == 'C', NULL);
         return;
     case 'B':
     case 'b':
-        put_escaped(&transcript->content, line, kind == 'B');
+        trace_text_put_escaped(&transcript->content, line, kind == 'B', NULL);
         return;
     case 'S':
         trace_text_put(&transcript->replies, line);
-        put_octet(&transcript->replies, '\n');
+        trace_text_put_octet(&transcript->replies, '\n');
         return;
     case 'V':
         read_verdict(&transcript->setup, line);
@@ -201,7 +130,7 @@ void transcript_open(struct transcript *transcript, const char *path)
     transcript->setup.hostname = BYTES("sink");
     transcript->setup.size_limit = 52428800;
     while (text.size > 0)
-        read_line(transcript, strip_comment(take_line(&text)));
+        read_line(transcript, strip_comment(trace_text_take_line(&text)));
 }
 
 void transcript_close(struct transcript *transcript)
@@ -230,19 +159,19 @@ static bool begins(struct bytes line, struct bytes wanted)
 /* Takes one reply and the lines wanted of it. */
 static bool match_one(struct bytes *replies, struct bytes *wanted)
 {
-    struct bytes line = take_line(replies);
+    struct bytes line = trace_text_take_line(replies);
     for (;;) {
-        struct bytes next = take_line(wanted);
+        struct bytes next = trace_text_take_line(wanted);
         while (!begins(line, next)) {
             if (!is_continued(line)) return false;
-            line = take_line(replies);
+            line = trace_text_take_line(replies);
         }
         if (!is_continued(next)) break;
         if (!is_continued(line)) return false;
-        line = take_line(replies);
+        line = trace_text_take_line(replies);
     }
     while (is_continued(line))
-        line = take_line(replies);
+        line = trace_text_take_line(replies);
     return true;
 }
 

@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SIZE (1u << 20)
@@ -220,10 +222,43 @@ static void nothing_there(void **state)
     spool_archive_close(&archive);
 }
 
+/* As if nothing had come or gone for an hour. */
+static void settle(const struct scene *scene)
+{
+    struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, {.tv_nsec = UTIME_NOW}};
+    assert_int_equal(clock_gettime(CLOCK_REALTIME, &times[1]), 0);
+    times[1].tv_sec -= 3600;
+    assert_int_equal(utimensat(scene->directory.folder, "w04", times, 0), 0);
+}
+
+/* Kept open, it tells when it has to be opened anew, and else sees what has changed. */
+static void kept_open(void **state)
+{
+    struct scene *scene = *state;
+    struct spool_archive archive;
+
+    (void)store(scene, BYTES("one"));
+    assert_int_equal(spool_archive_open(&archive, scene->directory.path), 0);
+    assert_true(spool_archive_is_stale(&archive)); /* another file might come within the tick */
+    spool_archive_close(&archive);
+    settle(scene);
+    assert_int_equal(spool_archive_open(&archive, scene->directory.path), 0);
+    assert_false(spool_archive_is_stale(&archive));
+    assert_int_equal(archive.segments[0].sealed_end, 0);
+    spool_writer_seal(&scene->writer, NOW);
+    spool_archive_refresh(&archive);
+    assert_int_equal(archive.segments[0].sealed_end, scene->segments[0].appended_end);
+    assert_false(spool_archive_is_stale(&archive));
+    serve(scene);
+    assert_true(spool_archive_is_stale(&archive));
+    spool_archive_close(&archive);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(find_and_read, setup, teardown),
+        cmocka_unit_test_setup_teardown(kept_open, setup, teardown),
         cmocka_unit_test_setup_teardown(recycled_while_open, setup, teardown),
         cmocka_unit_test_setup_teardown(broken_header, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_there, setup, teardown),

@@ -389,6 +389,46 @@ static void damage_is_told(void **state)
     fixture_close(&fixture);
 }
 
+/* A seal is not believed where the walk finds otherwise: that is told, and all messages are shown.
+ */
+static void seals_that_lie(void **state)
+{
+    (void)state;
+    static struct fixture fixture;
+    struct fixture_found found[8];
+    uint32_t ends[4];
+    struct spool_format_mark right;
+
+    fixture_open(&fixture);
+    for (uint32_t i = 0; i < 4; i++)
+        (void)fixture_store(&fixture, BYTES("s"), BYTES("some content"));
+    uint64_t salt = fixture.segments[0].salt;
+    spool_writer_seal(&fixture.writer, 9);
+    assert_true(spool_format_get_mark(fixture.memory[0], SPOOL_MARK_SEALED, salt, &right));
+    const struct spool_format_mark lies[] = {
+        {.end = right.end, .record_count = 3},
+        {.end = right.end, .record_count = 0},
+        {.end = right.end, .record_count = 5},
+        {.end = right.end + 64, .record_count = 4},
+        {.end = right.end - 64, .record_count = 4},
+        {.end = SPOOL_SEGMENT_HEADER_SIZE + 64, .record_count = 2},
+        {.end = UINT32_MAX - 1, .record_count = 4},
+        {.end = 1, .record_count = UINT32_MAX},
+    };
+    for (uint32_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
+        spool_format_put_mark(fixture.memory[0], SPOOL_MARK_SEALED, salt, lies[i]);
+        fixture_free(found, fixture_read(&fixture, found, 8, ends));
+        assert_int_equal(ends[SPOOL_READER_MESSAGE], 4);
+        assert_int_equal(ends[SPOOL_READER_DAMAGE], 1);
+        assert_int_equal(ends[SPOOL_READER_END], 1);
+    }
+    spool_format_put_mark(fixture.memory[0], SPOOL_MARK_SEALED, salt, right);
+    fixture_free(found, fixture_read(&fixture, found, 8, ends));
+    assert_int_equal(ends[SPOOL_READER_MESSAGE], 4);
+    assert_int_equal(ends[SPOOL_READER_DAMAGE], 0);
+    fixture_close(&fixture);
+}
+
 /* A message over three segments: its verdict when one of them is gone, unreadable or damaged. */
 static void chain_over_segments(void **state)
 {
@@ -501,8 +541,8 @@ int main(void)
         cmocka_unit_test(every_short_file),    cmocka_unit_test(every_step),
         cmocka_unit_test(lying_records),       cmocka_unit_test(random_bytes),
         cmocka_unit_test(search_is_bounded),   cmocka_unit_test(damage_is_told),
-        cmocka_unit_test(chain_over_segments), cmocka_unit_test(recycled_underneath),
-        cmocka_unit_test(forged_record),
+        cmocka_unit_test(seals_that_lie),      cmocka_unit_test(chain_over_segments),
+        cmocka_unit_test(recycled_underneath), cmocka_unit_test(forged_record),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

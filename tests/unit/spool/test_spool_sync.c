@@ -228,29 +228,78 @@ static void store(struct disk *disk, struct bytes content)
     (void)commit(disk, &message);
 }
 
+/* Larger than what a segment has left: the one at the tail is sealed, and given to the sync. */
+static void store_over_the_end(struct disk *disk)
+{
+    uint8_t *content = calloc(1, FIXTURE_SEGMENT_SIZE);
+    assert_non_null(content);
+    store(disk, bytes_make(content, FIXTURE_SEGMENT_SIZE));
+    spool_sync_take_sealed(&disk->sync);
+    free(content);
+}
+
+/* The next range lies in segment `file`. */
+static struct spool_sync_range expect_range(struct disk *disk, int file)
+{
+    struct spool_sync_range range;
+    assert_true(spool_sync_next(&disk->sync, 1, &range));
+    assert_int_equal(range.file, file);
+    return range;
+}
+
+static void expect_nothing_to_sync(struct disk *disk)
+{
+    struct spool_sync_range range;
+    assert_false(spool_sync_next(&disk->sync, 1, &range));
+}
+
+/* The range that is out is on the disk: `durable` messages in all are, and no segment is whole. */
+static void expect_part_completed(struct disk *disk, uint64_t durable)
+{
+    assert_null(spool_sync_completed(&disk->sync));
+    assert_int_equal(disk->sync.durable_count, durable);
+}
+
+/* The same, and segment `file` is whole. */
+static void expect_segment_completed(struct disk *disk, int file, uint64_t durable)
+{
+    assert_int_equal(expect_range(disk, file).size, 0); /* to its end */
+    assert_ptr_equal(spool_sync_completed(&disk->sync), &disk->fixture.segments[file]);
+    assert_int_equal(disk->sync.durable_count, durable);
+}
+
+/* The sync that is out fails: of all that was stored only `content` is left. */
+static void expect_left_by_failure(struct disk *disk, struct bytes content)
+{
+    struct fixture_found found[4];
+    uint32_t ends[4];
+    spool_sync_failed(&disk->sync);
+    assert_int_equal(disk->sync.durable_count, 1);
+    assert_int_equal(fixture_read(&disk->fixture, found, 4, ends), 1);
+    assert_true(bytes_equal(bytes_make(found[0].content, found[0].size), content));
+    assert_int_equal(ends[SPOOL_READER_DAMAGE], 0);
+    assert_int_equal(ends[SPOOL_READER_TORN], 0);
+    fixture_free(found, 1);
+}
+
 /* One range at a time; what comes meanwhile waits for the next round. */
 static void test_rounds(void **state)
 {
     static struct disk disk;
-    struct spool_sync_range range;
     (void)state;
     disk_open(&disk, 1);
-    assert_false(spool_sync_next(&disk.sync, 1, &range));
+    expect_nothing_to_sync(&disk);
     store(&disk, BYTES("one"));
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    assert_int_equal(range.offset, 0); /* with the header page */
-    assert_int_equal(range.size % SPOOL_PAGE_SIZE, 0);
+    struct spool_sync_range first = expect_range(&disk, 0);
+    assert_int_equal(first.offset, 0); /* with the header page */
+    assert_int_equal(first.size % SPOOL_PAGE_SIZE, 0);
     store(&disk, BYTES("two"));
-    struct spool_sync_range second;
-    assert_false(spool_sync_next(&disk.sync, 1, &second));
+    expect_nothing_to_sync(&disk);
     assert_int_equal(disk.sync.durable_count, 0);
-    assert_null(spool_sync_completed(&disk.sync));
-    assert_int_equal(disk.sync.durable_count, 1);
-    assert_true(spool_sync_next(&disk.sync, 1, &second));
-    assert_int_equal(second.offset, range.size); /* no page twice */
-    assert_null(spool_sync_completed(&disk.sync));
-    assert_int_equal(disk.sync.durable_count, 2);
-    assert_false(spool_sync_next(&disk.sync, 1, &second));
+    expect_part_completed(&disk, 1);
+    assert_int_equal(expect_range(&disk, 0).offset, first.size); /* no page twice */
+    expect_part_completed(&disk, 2);
+    expect_nothing_to_sync(&disk);
     disk_close(&disk);
 }
 
@@ -258,23 +307,15 @@ static void test_rounds(void **state)
 static void test_segments_in_order(void **state)
 {
     static struct disk disk;
-    struct spool_sync_range range;
     uint8_t *content = calloc(1, 2 * FIXTURE_SEGMENT_SIZE);
     (void)state;
     disk_open(&disk, 1);
     store(&disk, bytes_make(content, 2 * FIXTURE_SEGMENT_SIZE));
     disk_serve(&disk);
-    for (int expected = 0; expected < 2; expected++) {
-        assert_true(spool_sync_next(&disk.sync, 1, &range));
-        assert_int_equal(range.file, expected);
-        assert_int_equal(range.size, 0); /* whole */
-        assert_ptr_equal(spool_sync_completed(&disk.sync), &disk.fixture.segments[expected]);
-        assert_int_equal(disk.sync.durable_count, 0);
-    }
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    assert_int_equal(range.file, 2);
-    assert_null(spool_sync_completed(&disk.sync));
-    assert_int_equal(disk.sync.durable_count, 1);
+    expect_segment_completed(&disk, 0, 0);
+    expect_segment_completed(&disk, 1, 0);
+    (void)expect_range(&disk, 2);
+    expect_part_completed(&disk, 1);
     free(content);
     disk_close(&disk);
 }
@@ -283,25 +324,15 @@ static void test_segments_in_order(void **state)
 static void test_sealed_while_out(void **state)
 {
     static struct disk disk;
-    struct spool_sync_range range;
-    uint8_t *content = calloc(1, FIXTURE_SEGMENT_SIZE);
     (void)state;
     disk_open(&disk, 1);
     store(&disk, BYTES("one"));
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    store(&disk, bytes_make(content, FIXTURE_SEGMENT_SIZE));
-    spool_sync_take_sealed(&disk.sync);
-    assert_null(spool_sync_completed(&disk.sync));
-    assert_int_equal(disk.sync.durable_count, 1); /* what it covered, and nothing more */
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    assert_int_equal(range.file, 0);
-    assert_int_equal(range.size, 0);
-    assert_ptr_equal(spool_sync_completed(&disk.sync), &disk.fixture.segments[0]);
-    assert_int_equal(disk.sync.durable_count, 1);
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    assert_null(spool_sync_completed(&disk.sync));
-    assert_int_equal(disk.sync.durable_count, 2);
-    free(content);
+    (void)expect_range(&disk, 0);
+    store_over_the_end(&disk);
+    expect_part_completed(&disk, 1); /* what it covered, and nothing more */
+    expect_segment_completed(&disk, 0, 1);
+    (void)expect_range(&disk, 1);
+    expect_part_completed(&disk, 2);
     disk_close(&disk);
 }
 
@@ -310,27 +341,13 @@ static void test_sealed_while_out(void **state)
 static void test_failure_in_mid_round(void **state)
 {
     static struct disk disk;
-    struct spool_sync_range range;
-    struct fixture_found found[4];
-    uint32_t ends[4];
-    uint8_t *content = calloc(1, FIXTURE_SEGMENT_SIZE);
     (void)state;
     disk_open(&disk, 1);
     store(&disk, BYTES("in the first segment"));
-    store(&disk, bytes_make(content, FIXTURE_SEGMENT_SIZE));
-    spool_sync_take_sealed(&disk.sync);
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    assert_ptr_equal(spool_sync_completed(&disk.sync), &disk.fixture.segments[0]);
-    assert_int_equal(disk.sync.durable_count, 1);
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    assert_int_equal(range.file, 1);
-    spool_sync_failed(&disk.sync);
-    assert_int_equal(disk.sync.durable_count, 1);
-    assert_int_equal(fixture_read(&disk.fixture, found, 4, ends), 1);
-    assert_true(
-        bytes_equal(bytes_make(found[0].content, found[0].size), BYTES("in the first segment")));
-    fixture_free(found, 1);
-    free(content);
+    store_over_the_end(&disk);
+    expect_segment_completed(&disk, 0, 1);
+    (void)expect_range(&disk, 1);
+    expect_left_by_failure(&disk, BYTES("in the first segment"));
     disk_close(&disk);
 }
 
@@ -338,23 +355,14 @@ static void test_failure_in_mid_round(void **state)
 static void test_failure_after_a_part(void **state)
 {
     static struct disk disk;
-    struct spool_sync_range range;
-    struct fixture_found found[4];
-    uint32_t ends[4];
-    uint8_t *content = calloc(1, FIXTURE_SEGMENT_SIZE);
     (void)state;
     disk_open(&disk, 1);
     store(&disk, BYTES("a part"));
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    store(&disk, bytes_make(content, FIXTURE_SEGMENT_SIZE));
-    spool_sync_take_sealed(&disk.sync);
-    assert_null(spool_sync_completed(&disk.sync));
-    assert_true(spool_sync_next(&disk.sync, 1, &range));
-    spool_sync_failed(&disk.sync);
-    assert_int_equal(disk.sync.durable_count, 1);
-    assert_int_equal(fixture_read(&disk.fixture, found, 4, ends), 1);
-    fixture_free(found, 1);
-    free(content);
+    (void)expect_range(&disk, 0);
+    store_over_the_end(&disk);
+    expect_part_completed(&disk, 1);
+    (void)expect_range(&disk, 0);
+    expect_left_by_failure(&disk, BYTES("a part"));
     disk_close(&disk);
 }
 
@@ -362,25 +370,16 @@ static void test_failure_after_a_part(void **state)
 static void test_failed_sync(void **state)
 {
     static struct disk disk;
-    struct spool_sync_range range;
-    struct fixture_found found[4];
-    uint32_t ends[4];
     (void)state;
     disk_open(&disk, 1);
     store(&disk, BYTES("durable"));
-    disk_begin_sync(&disk);
-    disk_complete_sync(&disk);
+    (void)expect_range(&disk, 0);
+    expect_part_completed(&disk, 1);
     store(&disk, BYTES("in the round"));
-    disk_begin_sync(&disk);
+    (void)expect_range(&disk, 0);
     store(&disk, BYTES("behind it"));
-    spool_sync_failed(&disk.sync);
-    assert_int_equal(disk.sync.durable_count, 1);
-    assert_false(spool_sync_next(&disk.sync, 1, &range));
-    assert_int_equal(fixture_read(&disk.fixture, found, 4, ends), 1);
-    assert_true(bytes_equal(bytes_make(found[0].content, found[0].size), BYTES("durable")));
-    assert_int_equal(ends[SPOOL_READER_DAMAGE], 0);
-    assert_int_equal(ends[SPOOL_READER_TORN], 0);
-    fixture_free(found, 1);
+    expect_left_by_failure(&disk, BYTES("durable"));
+    expect_nothing_to_sync(&disk);
     disk_close(&disk);
 }
 
