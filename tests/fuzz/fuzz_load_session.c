@@ -59,7 +59,7 @@ static void send_wanted(struct run *run)
     if (session->state == LOAD_IDLE && run->begun < run->messages_max) {
         run->begun++;
         run->sequence = run->begun;
-        load_session_begin(session, &run->script, 1);
+        load_session_begin(session, &run->script, run->sequence);
     } else if (session->state == LOAD_IDLE) {
         load_session_quit(session);
     }
@@ -87,15 +87,17 @@ static void see_event(struct run *run, enum load_session_event event, uint32_t c
     put_number(run, load_session_phase(session));
     if (is_judgement(event)) run->judged++;
     CHECK(run->judged <= run->begun);
-    if (event == LOAD_EVENT_ACCEPTED) CHECK(code >= 200 && code < 300);
+    if (event == LOAD_EVENT_ACCEPTED && !run->script.is_lmtp) CHECK(code >= 200 && code < 300);
     if (event == LOAD_EVENT_ACCEPTED) CHECK(session->recipients_accepted > 0);
     if (event == LOAD_EVENT_TEMPFAIL) CHECK(session->failure_code / 100 == 4);
     if (event == LOAD_EVENT_REJECT) CHECK(session->failure_code / 100 == 5);
     if (event == LOAD_EVENT_PROTOCOL) CHECK(session->state == LOAD_OVER);
     if (code == 421) CHECK(session->state == LOAD_OVER);
     if (load_session_is_blamed(session)) CHECK(load_session_has_message(session));
-    CHECK(session->recipients_answered <= run->script.recipients);
+    CHECK(session->recipients_answered <= run->script.recipients_max);
     CHECK(session->recipients_accepted <= session->recipients_answered);
+    if (session->state == LOAD_AWAIT_DOT && session->wants == LOAD_WANTS_NOTHING)
+        CHECK(session->dots_awaited > 0);
 }
 
 /* False once the session is over. */
@@ -126,6 +128,10 @@ static void run_session(struct run *run, const uint8_t *choices, struct bytes in
     uint32_t recipients = 1 + (choices[0] >> 2 & 3u);
     load_script_open(&run->script, "load.test", "a@b.test", "user@sink.test", recipients,
                      pipelining);
+    if ((choices[0] & 16) != 0) load_script_speak_lmtp(&run->script, "load.test");
+    if ((choices[0] & 32) != 0) CHECK(load_script_authenticate(&run->script, "user:password"));
+    if ((choices[0] & 64) != 0) load_script_vary_recipients(&run->script, recipients + 3, 1);
+    if ((choices[0] & 128) != 0) CHECK(load_script_spread(&run->script, "a.test:2,b.test", 1));
     run->out = malloc(load_script_group_max(&run->script));
     CHECK(run->out != NULL);
     load_session_init(&run->session);
