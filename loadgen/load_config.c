@@ -265,7 +265,9 @@ static const struct option_row rows[] = {
 static const struct options options = {
     .program = "loadgen",
     .usage = "loadgen [OPTIONS] [HOST[:PORT] | unix:PATH]        default " DEFAULT_TARGET
-             ", port 25 for a HOST",
+             ", port 25 for a HOST\n"
+             "       loadgen report FILE...                          render saved results (-o) "
+             "again",
     .epilogue = "\nExit status: 0 finished; 1 no connection, or no message accepted; 2 usage or\n"
                 "safety refusal, nothing was sent; 69 io_uring refused; 98 --strict and the\n"
                 "verdict is INVALID; 99 a --threshold was not reached; 130, 143 stopped by a\n"

@@ -288,6 +288,7 @@ static json_t *make_latencies(const struct load_tally *tally)
     set(object, "failure", make_latency(&tally->failure));
     set(object, "unfinished", make_latency(&tally->unfinished));
     set(object, "lateness", make_latency(&tally->lateness));
+    set(object, "late_own", make_latency(&tally->late_own));
     set(object, "reap_delay", make_latency(&tally->reap));
     return object;
 }
@@ -451,7 +452,7 @@ static json_t *make_warmup(const struct load_result *result)
     return object;
 }
 
-static json_t *make_result(const struct load_result *result)
+json_t *load_json_make(const struct load_result *result)
 {
     json_t *root = json_object();
 
@@ -469,6 +470,7 @@ static json_t *make_result(const struct load_result *result)
     set(root, "phases", make_phases(result));
     set(root, "replies", make_replies(&result->tally));
     set(root, "errors", make_errors(&result->tally));
+    set_count(root, "errors_beyond", result->tally.errors_beyond);
     set(root, "intervals", make_intervals(result));
     set(root, "watch", NULL);
     set(root, "delivery", NULL);
@@ -477,13 +479,18 @@ static json_t *make_result(const struct load_result *result)
     return root;
 }
 
-int load_json_write(const struct load_result *result, FILE *file)
+int load_json_write_document(const json_t *root, FILE *file)
 {
-    json_t *root = make_result(result);
-    int failed = json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12));
-
-    json_decref(root);
-    if (failed != 0) return -EIO;
+    if (json_dumpf(root, file, JSON_INDENT(2) | JSON_REAL_PRECISION(12)) != 0) return -EIO;
     if (fputc('\n', file) == EOF || fflush(file) != 0) return -errno;
     return 0;
+}
+
+int load_json_write(const struct load_result *result, FILE *file)
+{
+    json_t *root = load_json_make(result);
+    int error = load_json_write_document(root, file);
+
+    json_decref(root);
+    return error;
 }

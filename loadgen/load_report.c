@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/units.h"
-#include "version.h"
 
 #include <math.h>
 #include <string.h>
@@ -81,15 +80,17 @@ static void put_head(const struct load_result *result, FILE *file)
     const struct load_plan *plan = result->plan;
     char a[UNITS_TEXT_MAX];
     char b[UNITS_TEXT_MAX];
-
+    char line[256 + NET_TEXT_MAX];
     char loop[64] = "closed loop";
 
     if (plan->rate_per_s > 0)
         (void)snprintf(loop, sizeof loop, "open loop, %s msg/s %s", count_text(a, plan->rate_per_s),
                        result->config->arrival_text);
-    (void)fprintf(file, "loadgen %s  %s  %s, %llu connection%s, %u thread%s\n", RINGSINK_VERSION,
-                  result->environment.target, loop, (unsigned long long)plan->connections,
-                  plural(plan->connections), plan->workers, plural(plan->workers));
+    (void)snprintf(line, sizeof line, "loadgen %s  %s  %s, %llu connection%s, %u thread%s",
+                   result->version, result->environment.target, loop,
+                   (unsigned long long)plan->connections, plural(plan->connections), plan->workers,
+                   plural(plan->workers));
+    put_wrapped(file, line, 0);
     (void)fprintf(file, "pipelining %s, bodies of %s octets, %s recipient%s a message\n",
                   load_pipelining_name(result->mode), put_length(a, &result->config->length),
                   result->config->recipients_text, plural(result->config->recipients_max));
@@ -98,6 +99,13 @@ static void put_head(const struct load_result *result, FILE *file)
     if (plan->warmup_ns > 0)
         (void)fprintf(file, " after %s of warm-up", units_format_duration(a, plan->warmup_ns));
     (void)fprintf(file, " (connecting took %s)\n", units_format_duration(b, result->ramp_ns));
+    if (result->merged_count > 0) {
+        char names[LOAD_MERGED_HOSTS_MAX + 64];
+        (void)snprintf(names, sizeof names, "added up from %u runs: %s", result->merged_count,
+                       result->merged_hosts);
+        put_wrapped(file, names, 0);
+        return;
+    }
     (void)fprintf(file, "run %016llx  seed %llu\n", (unsigned long long)result->run,
                   (unsigned long long)result->config->seed);
 }

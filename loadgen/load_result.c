@@ -1,6 +1,7 @@
 #include "loadgen/load_result.h"
 
 #include "base/clock.h"
+#include "version.h"
 
 static void merge_workers(struct load_result *result, const struct load_conductor *conductor)
 {
@@ -98,6 +99,7 @@ int load_result_open(struct load_result *result, const struct load_conductor *co
         .mail = conductor->run.mail,
         .progress = &conductor->progress,
         .first = &conductor->workers[0].clients,
+        .version = RINGSINK_VERSION,
         .run = conductor->run.mail->run,
         .started_realtime_ns = conductor->started_realtime_ns,
         .ramp_ns = conductor->begin_ns - conductor->opened_ns,

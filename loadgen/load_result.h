@@ -15,6 +15,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define LOAD_MERGED_HOSTS_MAX 400u
+
 struct load_result {
     const struct load_config *config;
     const struct load_plan *plan;
@@ -25,6 +27,7 @@ struct load_result {
     struct load_tally tally;  /* of the measured time */
     struct load_tally warmup; /* of messages due before it */
     struct load_verdict verdict;
+    const char *version; /* of the loadgen that made it */
     uint64_t run;
     uint64_t started_realtime_ns;
     uint64_t ramp_ns;
@@ -41,6 +44,8 @@ struct load_result {
     int gave_up;               /* errno, or 0 */
     enum load_pipelining mode; /* that most sessions agreed on */
     bool is_aborted;
+    uint32_t merged_count; /* results of several runs that were added up; 0: one run's own */
+    const char *merged_hosts;
     int argc;
     char **argv;
 };

@@ -7,6 +7,7 @@
 #include "loadgen/load_conductor.h"
 #include "loadgen/load_json.h"
 #include "loadgen/load_report.h"
+#include "loadgen/load_report_tool.h"
 #include "loadgen/load_result.h"
 #include "ring/ring_probe.h"
 #include "version.h"
@@ -243,6 +244,7 @@ int main(int argc, char **argv)
     char error[LOAD_CONFIG_ERROR_MAX];
 
     log_open("loadgen", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);
+    if (argc > 1 && strcmp(argv[1], "report") == 0) return load_report_tool_run(argc - 1, argv + 1);
     switch (load_config_read(&config, argc, argv, error)) {
     case LOAD_CONFIG_HELP:
         return EXIT_CODE_OK;

@@ -39,6 +39,19 @@ for (const [name, latency] of [...Object.entries(result.latency), ...Object.entr
 console.log(JSON.stringify(answer));
 """
 
+ADDED = """
+const hdr = require('hdr-histogram-js'), fs = require('fs');
+const [one, other] = process.argv.slice(1).map(path => JSON.parse(fs.readFileSync(path)).latency);
+const answer = {};
+for (const part of ['response', 'service', 'lateness']) {
+  const histogram = hdr.decodeFromCompressedBase64(one[part].hdr);
+  histogram.add(hdr.decodeFromCompressedBase64(other[part].hdr));
+  answer[part] = {};
+  for (const percentile of Object.keys(one[part].percentiles_ns)) answer[part][percentile] = histogram.getValueAtPercentile(+percentile);
+}
+console.log(JSON.stringify(answer));
+"""
+
 LOG = """
 const hdr = require('hdr-histogram-js'), fs = require('fs');
 const reader = new hdr.HistogramLogReader(fs.readFileSync(process.argv[1], 'utf8'));
@@ -59,14 +72,15 @@ console.log(JSON.stringify(process.argv.slice(2).map(
 """
 
 
-class ResultFiles(unittest.TestCase):
+class WithResults(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.home = tempfile.mkdtemp(prefix="ringsink-files-")
         cls.addClassCleanup(shutil.rmtree, cls.home)
         server = harness.Server("--durability", "discard", "--max-recipients", "2")
         cls.addClassCleanup(server.close)
-        runs = {"open": ["-R", "3000", "-d", "2s", "--warmup", "500ms"], "closed": ["-n", "2000"],
+        open_loop = ["-R", "3000", "-d", "2s", "--warmup", "500ms"]
+        runs = {"open": open_loop, "open2": open_loop, "closed": ["-n", "2000"],
                 "refused": ["-n", "20", "-r", "3"], "silent": ["-n", "5", "-k", "1", "--timeout", "1s"]}
         for name, options in runs.items():
             place = os.path.join(cls.home, name)
@@ -74,6 +88,8 @@ class ResultFiles(unittest.TestCase):
                                  place + ".csv", "--hlog", place + ".hlog", "--hdr", place, *options,
                                  "--threshold", "p50<1h,fail<0.1%", f"127.0.0.1:{server.port}")
             assert result.returncode in (0, 99), result.stderr
+            with open(place + ".txt", "w") as file:
+                file.write(result.stdout)
 
     def result(self, name):
         with open(os.path.join(self.home, name + ".json")) as file:
@@ -82,6 +98,8 @@ class ResultFiles(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.home, name)
 
+
+class ResultFiles(WithResults):
     def test_json_is_what_its_schema_says(self):
         paths = [self.path(name + ".json") for name in ("open", "closed", "refused", "silent")]
         for path, errors in zip(paths, node(VALIDATE, SCHEMA, *paths)):
@@ -114,10 +132,14 @@ class ResultFiles(unittest.TestCase):
         decoded = node(HISTOGRAMS, self.path("open.json"))
         for part in ("response", "service", "dot", "lateness"):
             with open(self.path(f"open.{part}.hgrm")) as file:
-                # The last digit of a percentile is rounded to even here, up there.
-                ours, theirs = ([re.sub(r"(0\.\d{11})\d", r"\1", line) for line in table.splitlines()]
-                                for table in (file.read(), decoded[part]["table"]))
-                self.assertEqual(ours, theirs, part)
+                tables = [file.read(), decoded[part]["table"]]
+            # The last digit of a percentile is rounded to even here, up there. The mean is that of the values here,
+            # of their counters there.
+            means = [float(re.search(r"#.Mean += +([0-9.]+)", table)[1]) for table in tables]
+            self.assertAlmostEqual(means[0], means[1], delta=means[1] / 1000 + 0.001)
+            ours, theirs = ([re.sub(r"(0\.\d{11})\d|#.Mean += +[0-9.]+", r"\1", line) for line in table.splitlines()]
+                            for table in tables)
+            self.assertEqual(ours, theirs, part)
         self.assertFalse(os.path.exists(self.path("closed.response.hgrm")))
 
     def test_the_log_adds_up_to_the_whole(self):
@@ -152,6 +174,60 @@ class ResultFiles(unittest.TestCase):
         self.assertEqual(intervals["t_ns"][0], -500000000)
         self.assertTrue(all(value > 0 for value in intervals["p50_ns"][:2]))
         self.assertTrue(all(p50 <= p99 for p50, p99 in zip(intervals["p50_ns"][:2], intervals["p99_ns"][:2])))
+
+
+class Reports(WithResults):
+    """loadgen report: the text of a run again, and several runs as one."""
+
+    def report(self, *arguments):
+        return harness.run(harness.LOADGEN, "report", *arguments)
+
+    def test_the_report_of_a_file_is_the_run_s_own(self):
+        for name in ("open", "closed", "refused", "silent"):
+            with open(self.path(name + ".txt")) as file:
+                self.assertEqual(self.report(self.path(name + ".json")).stdout, file.read(), name)
+
+    def test_several_runs_are_added_up(self):
+        one, other = (self.result(name) for name in ("open", "open2"))
+        result = self.report("--json", self.path("open.json"), self.path("open2.json"))
+        self.assertEqual(result.returncode, 0, result.stderr)
+        whole = json.loads(result.stdout)
+        for name in ("due", "accepted", "recipients_accepted", "body_bytes", "connects"):
+            self.assertEqual(whole["totals"][name], one["totals"][name] + other["totals"][name], name)
+        self.assertEqual(whole["latency"]["response"]["count"], whole["totals"]["accepted"])
+        self.assertAlmostEqual(whole["rates"]["accepted_per_s"],
+                               one["rates"]["accepted_per_s"] + other["rates"]["accepted_per_s"], places=3)
+        self.assertEqual(whole["config"]["connections"], 40)
+        self.assertEqual(whole["environment"], one["environment"])
+        self.assertEqual([run["id"] for run in whole["merged"]], [one["run"]["id"], other["run"]["id"]])
+        # They ran one after the other.
+        self.assertIn("not measured at the same time", " ".join(whole["verdict"]["reasons"]))
+        with open(self.path("whole.json"), "w") as file:
+            json.dump(whole, file)
+        [errors] = node(VALIDATE, SCHEMA, self.path("whole.json"))
+        self.assertEqual(errors, [])
+        self.assertIn("added up from 2 runs", self.report(self.path("whole.json")).stdout)
+
+    def test_a_sum_s_percentiles_are_of_the_added_histograms(self):
+        """Checked by the library: both texts decoded, added, and asked."""
+        with open(self.path("sum.json"), "w") as file:
+            file.write(self.report("--json", self.path("open.json"), self.path("open2.json")).stdout)
+        exact = node(ADDED, self.path("open.json"), self.path("open2.json"))
+        with open(self.path("sum.json")) as file:
+            latency = json.load(file)["latency"]
+        for part in ("response", "service", "lateness"):
+            for percentile, value in latency[part]["percentiles_ns"].items():
+                if value is not None:
+                    self.assertAlmostEqual(value, exact[part][percentile], delta=value / 1000 + 1)
+
+    def test_what_cannot_be_added_is_refused(self):
+        for files, reason in ((("open.json", "closed.json"), "their latencies mean different things"),
+                              (("open.json", "open.json"), "is there twice"), (("open.csv",), "is no JSON"),
+                              (("absent.json",), "No such file"), ((), "no file to report on")):
+            result = self.report(*(self.path(name) for name in files))
+            self.assertEqual(result.returncode, 2, files)
+            self.assertIn(reason, result.stderr)
+            self.assertEqual(result.stdout, "")
 
 
 class Exits(unittest.TestCase):

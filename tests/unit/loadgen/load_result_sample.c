@@ -76,6 +76,7 @@ struct load_result *load_result_sample_open(void)
         .mail = &mail,
         .progress = &progress,
         .first = &first,
+        .version = "0.1.0",
         .run = 0xabcdef,
         .started_realtime_ns = 1790000000123000000ull,
         .measured_ns = 2 * CLOCK_NS_PER_S,
