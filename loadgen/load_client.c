@@ -79,16 +79,36 @@ static void leave_idle(struct load_clients *clients, struct load_client *client)
             load_session_quit(&client->session);
         return;
     }
-    load_flight_start(clients, client, &client->current);
-    client->has_current = true;
-    load_session_begin(&client->session, clients->script, client->current.sequence);
+    const struct load_flight *flight = load_flight_start(clients, client);
+    load_session_begin(&client->session, clients->script, flight->sequence);
+}
+
+bool load_client_has_room(const struct load_clients *clients, const struct load_client *client)
+{
+    if (client->session.mode != LOAD_PIPELINING_BDAT) return false;
+    return load_session_has_message(&client->session) &&
+           client->flight_count < clients->config->window;
+}
+
+/* Replies are awaited, and there is room for a message more; an open loop tells when it is due. */
+static void fill_window(struct load_clients *clients, struct load_client *client)
+{
+    if (!load_flight_may_start(clients, client)) {
+        if (clients->is_open) load_clients_await_due(clients, client);
+        return;
+    }
+    (void)load_flight_start(clients, client);
+    load_session_add(&client->session);
 }
 
 /* Sends what the session wants, if nothing is being sent. */
 void load_client_act(struct load_clients *clients, struct load_client *client)
 {
     if (client->state != LOAD_CLIENT_UP || client->is_sending) return;
-    if (client->session.state == LOAD_IDLE) leave_idle(clients, client);
+    if (client->session.state == LOAD_IDLE)
+        leave_idle(clients, client);
+    else if (load_client_has_room(clients, client))
+        fill_window(clients, client);
     if (client->session.wants == LOAD_WANTS_NOTHING) return;
     load_send_wanted(clients, client);
     set_deadline_of_reply(clients, client);
@@ -112,7 +132,7 @@ static void queue_connect(struct load_clients *clients, struct load_client *clie
 void load_client_finish(struct load_clients *clients, struct load_client *client)
 {
     CHECK(client->operations == 0);
-    CHECK(!client->has_current);
+    CHECK(client->flight_count == 0);
     CHECK(client->block == NULL);
     client->state = LOAD_CLIENT_DONE;
     if (clients->is_open) load_flight_forget(clients, client);
@@ -176,7 +196,8 @@ static void lose(struct load_clients *clients, struct load_client *client,
               outcome == LOAD_OUTCOME_CONNECTION ? " " : "",
               outcome == LOAD_OUTCOME_CONNECTION ? load_tally_error_detail(number) : "",
               load_phase_name(phase));
-    bool is_blamed = outcome != LOAD_OUTCOME_CONNECTION || load_session_is_blamed(&client->session);
+    bool is_blamed = outcome != LOAD_OUTCOME_CONNECTION ||
+                     load_session_is_blamed(&client->session) || load_flight_has_content(client);
     load_flight_drop(clients, client, outcome, is_blamed);
     /* A server may end a session between messages: the next is opened at once. Else: trouble. */
     bool is_between = !is_blamed && client->session.messages_ended > 0;
@@ -301,8 +322,8 @@ static void record_reply(struct load_clients *clients, struct load_client *clien
 
     if (phase == LOAD_PHASE_DOT) {
         if (!load_session_is_last_dot(&client->session)) return;
-        if (client->current.sent_ns == 0) return; /* refused before it had left */
-        from_ns = client->current.sent_ns;
+        from_ns = load_client_flight(client, 0)->sent_ns;
+        if (from_ns == 0) return; /* refused before it had left */
         histogram_record(&clients->slices.active->dot, load_clients_since(clients, from_ns));
     } else if (phase >= LOAD_PHASE_MAIL && phase <= LOAD_PHASE_DATA && !is_separate) {
         return; /* their replies come together: only the envelope is timed */
@@ -335,8 +356,9 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         break;
     case LOAD_EVENT_GO_AHEAD:
         if (client->session.mode != LOAD_PIPELINING_OFF)
-            histogram_record(&load_flight_tally(clients, client)->phases[LOAD_PHASE_ENVELOPE],
-                             load_clients_since(clients, client->current.started_ns));
+            histogram_record(
+                &load_flight_tally(clients, client)->phases[LOAD_PHASE_ENVELOPE],
+                load_clients_since(clients, load_client_flight(client, 0)->started_ns));
         break;
     case LOAD_EVENT_ACCEPTED:
         load_flight_end(clients, client, LOAD_OUTCOME_ACCEPTED);
@@ -379,6 +401,10 @@ static void take_line(struct load_clients *clients, struct load_client *client,
     bool was_goodbye = session->state == LOAD_AWAIT_QUIT;
     enum load_session_event event = load_session_reply(session, clients->script, line, is_last);
     act_on_event(clients, client, event, phase);
+    if (session->state == LOAD_IDLE && client->flight_count > 0) {
+        const struct load_flight *flight = load_client_flight(client, 0);
+        load_session_follow(session, clients->script, flight->sequence, flight->has_reset);
+    }
     if (session->state != LOAD_OVER) return;
     load_flight_drop(clients, client, LOAD_OUTCOME_CONNECTION, false);
     leave(clients, client, was_goodbye);
@@ -432,8 +458,9 @@ static void stamp_content(struct load_clients *clients, struct load_client *clie
     uint64_t taken_ns = clients->entered_ns;
     if (taken_ns < client->asked_ns) taken_ns = client->asked_ns;
     client->is_sending_content = false;
-    client->current.sent_ns = taken_ns;
-    client->current.sent_realtime_ns = clients->realtime_ns;
+    struct load_flight *flight = load_client_flight(client, client->sending);
+    flight->sent_ns = taken_ns;
+    flight->sent_realtime_ns = clients->realtime_ns;
     histogram_record(&load_flight_tally(clients, client)->phases[LOAD_PHASE_BODY],
                      taken_ns - client->asked_ns);
 }

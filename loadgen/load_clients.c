@@ -13,17 +13,30 @@
 #define TICK_NS        (5 * CLOCK_NS_PER_MS)
 #define TICKS          2048u
 
-uint64_t load_clients_memory(const struct load_mail *mail, const struct load_script *script,
-                             uint64_t count)
+/* Stream has two; places are a power of two. */
+static uint32_t count_flights(const struct load_config *config)
+{
+    uint32_t count = 2;
+    while (count < config->window)
+        count *= 2;
+    return count;
+}
+
+uint64_t load_clients_memory(const struct load_config *config, const struct load_mail *mail,
+                             const struct load_script *script, uint64_t count)
 {
     bool is_copied = load_send_is_copied(mail, script, count);
-    return count * (sizeof(struct load_client) + load_send_block_size(mail, script, is_copied));
+    uint64_t flights_size = count_flights(config) * sizeof(struct load_flight);
+    return count * (sizeof(struct load_client) + flights_size +
+                    load_send_block_size(mail, script, is_copied));
 }
 
 static void open_client(struct load_clients *clients, uint32_t index)
 {
     struct load_client *client = &clients->clients[index];
     client->index = index;
+    client->flights = &clients->flights[(uint64_t)index * clients->flights_each];
+    client->flight_mask = clients->flights_each - 1;
     client->socket = -1;
     client->deadline_ns = LOAD_NEVER;
     client->is_queued = true;
@@ -40,8 +53,11 @@ int load_clients_open(struct load_clients *clients, uint32_t connecting_max)
     clients->is_copied = load_send_is_copied(clients->mail, clients->script, clients->count);
     random_init(&clients->random, clients->config->seed, clients->share.next_sequence);
     clients->clients = calloc(clients->count, sizeof *clients->clients);
-    if (clients->clients == NULL) return -ENOMEM;
-    int error = load_tally_open(&clients->tally);
+    clients->flights_each = count_flights(clients->config);
+    clients->flights = calloc(clients->count, clients->flights_each * sizeof *clients->flights);
+    int error = -ENOMEM;
+    if (clients->clients == NULL || clients->flights == NULL) goto free_clients;
+    error = load_tally_open(&clients->tally);
     if (error < 0) goto free_clients;
     error = load_tally_open(&clients->warmup);
     if (error == 0) error = load_slices_open(&clients->slices);
@@ -64,6 +80,7 @@ close_tally:
     load_tally_close(&clients->warmup);
     load_tally_close(&clients->tally);
 free_clients:
+    free(clients->flights);
     free(clients->clients);
     clients->clients = NULL;
     return error;
@@ -77,6 +94,7 @@ void load_clients_close(struct load_clients *clients)
     load_slices_close(&clients->slices);
     load_tally_close(&clients->warmup);
     load_tally_close(&clients->tally);
+    free(clients->flights);
     free(clients->clients);
     clients->clients = NULL;
 }
@@ -181,7 +199,9 @@ static struct load_client *take_idle(struct load_clients *clients)
     while ((link = queue_pop(&clients->idle)) != NULL) {
         struct load_client *client = QUEUE_OWNER(link, struct load_client, idle_link);
         client->is_idle_queued = false;
-        if (client->state == LOAD_CLIENT_UP && client->session.state == LOAD_IDLE) return client;
+        if (client->state != LOAD_CLIENT_UP || client->is_sending) continue;
+        if (client->session.state == LOAD_IDLE) return client;
+        if (load_client_has_room(clients, client)) return client;
     }
     return NULL;
 }

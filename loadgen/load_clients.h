@@ -38,6 +38,8 @@ struct load_clients {
     struct queue idle;             /* open loop: sessions that wait for a message */
     struct load_ledger_buffer ledger;
     struct load_client *clients;
+    struct load_flight *flights; /* flights_each a client */
+    uint32_t flights_each;       /* a power of two        */
     uint32_t count;
     struct blocks blocks;
     struct wheel wheel;
@@ -81,8 +83,8 @@ MUST_USE int load_clients_open(struct load_clients *clients, uint32_t connecting
 void load_clients_close(struct load_clients *clients);
 
 /* Bytes of memory that so many clients may come to hold. */
-uint64_t load_clients_memory(const struct load_mail *mail, const struct load_script *script,
-                             uint64_t count);
+uint64_t load_clients_memory(const struct load_config *config, const struct load_mail *mail,
+                             const struct load_script *script, uint64_t count);
 
 /* Messages may start from now on. */
 void load_clients_begin(struct load_clients *clients, const struct load_plan *plan);
@@ -91,7 +93,7 @@ void load_clients_begin(struct load_clients *clients, const struct load_plan *pl
 void load_clients_arrive(struct load_clients *clients);
 
 /* Open loop: an idle client waits for a message to become due; false if none will. */
-MUST_USE bool load_clients_await_due(struct load_clients *clients, struct load_client *client);
+bool load_clients_await_due(struct load_clients *clients, struct load_client *client);
 
 /* When the next message is due, or UINT64_MAX. */
 uint64_t load_clients_next_due(const struct load_clients *clients);

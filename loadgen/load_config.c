@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/options.h"
 #include "base/units.h"
+#include "loadgen/load_client.h"
 #include "loadgen/load_mail.h"
 #include "loadgen/load_plan.h"
 
@@ -178,6 +179,17 @@ static const struct option_row rows[] = {
      .choices = pipelining_choices,
      .help = "auto | off | group | stream: wait for each reply; MAIL, RCPT and DATA together; the "
              "next message's group right behind the final dot [auto: group if offered]"},
+    {.kind = OPTION_FLAG,
+     .name = "bdat",
+     FIELD(is_chunked),
+     .help = "MAIL, RCPT and BDAT with the content in one send, where CHUNKING is offered"},
+    {.kind = OPTION_COUNT,
+     .name = "window",
+     FIELD(window),
+     .argument = "N",
+     .help = "with --bdat: messages in flight on a connection [1]",
+     .minimum = 1,
+     .maximum = LOAD_WINDOW_MAX},
     {.kind = OPTION_DURATION,
      .name = "timeout",
      FIELD(timeout_ns),
@@ -453,8 +465,21 @@ static void settle_times(struct load_config *config)
             config->messages == LOAD_UNLIMITED ? config->duration_ns / WARMUP_PART : 0;
 }
 
+static bool check_chunks(struct load_config *config, char *error)
+{
+    if (!config->is_chunked && config->window > 0)
+        return fail(error, "--window is of --bdat: DATA waits for its 354");
+    if (config->window == 0) config->window = 1;
+    if (!config->is_chunked) return true;
+    if (config->pipelining != LOAD_PIPELINING_AUTO)
+        return fail(error, "--bdat and --pipelining exclude one another");
+    config->pipelining = LOAD_PIPELINING_BDAT;
+    return true;
+}
+
 static bool check_values(struct load_config *config, char *error)
 {
+    if (!check_chunks(config, error)) return false;
     if (!check_spans(config, error)) return false;
     if (!check_schedule(config, error)) return false;
     if (!check_thresholds(config, error)) return false;

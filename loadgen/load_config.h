@@ -58,11 +58,13 @@ struct load_config {
     bool is_strict;     /* an INVALID run is a failure */
     const char *target; /* as given, or the default  */
     int pipelining;     /* enum load_pipelining      */
+    uint64_t window;    /* messages in flight on a connection; more than one with BDAT only */
     int progress;       /* enum load_progress_mode */
     bool no_histogram;
     bool is_quiet;
     bool is_verbose;
     bool is_lmtp;
+    bool is_chunked; /* BDAT */
     bool only_v4;
     bool only_v6;
     bool allow_public;

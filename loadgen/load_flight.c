@@ -75,35 +75,34 @@ static void count_in_flight(struct load_clients *clients, int32_t change)
 void load_flight_end(struct load_clients *clients, struct load_client *client,
                      enum load_outcome outcome)
 {
-    CHECK(client->has_current);
-    struct load_tally *tally = tally_of(clients, &client->current);
+    CHECK(client->flight_count > 0);
+    const struct load_flight *flight = load_client_flight(client, 0);
+    struct load_tally *tally = tally_of(clients, flight);
 
     tally->outcomes[outcome]++;
     clients->tally.last_end_ns = clients->now_ns;
     tally->recipients_accepted += client->session.recipients_accepted;
     tally->recipients_rejected +=
         client->session.recipients_answered - client->session.recipients_accepted;
-    record_latency(clients, &client->current, outcome);
+    record_latency(clients, flight, outcome);
     count_in_flight(clients, -1);
     if (outcome == LOAD_OUTCOME_ACCEPTED && clients->now_ns >= clients->measure_ns &&
         clients->now_ns < clients->end_ns) {
         clients->tally.accepted_in_time++;
-        clients->tally.bytes_in_time += client->current.length;
+        clients->tally.bytes_in_time += flight->length;
     }
-    record_ledger(clients, &client->current, ledger_state(outcome));
-    client->is_sending_content = false;
-    client->has_current = client->has_next;
-    client->current = client->next;
-    client->has_next = false;
+    record_ledger(clients, flight, ledger_state(outcome));
+    if (client->sending == 0)
+        client->is_sending_content = false;
+    else
+        client->sending--;
+    client->first_flight++;
+    client->flight_count--;
 }
 
 /* The server never took note of this message: it starts again, on a new connection. */
-static void take_back(struct load_clients *clients, struct load_client *client,
-                      const struct load_flight *flight)
+static void take_back(struct load_clients *clients, const struct load_flight *flight)
 {
-    CHECK(!client->has_kept);
-    client->has_kept = true;
-    client->kept = *flight;
     clients->kept_count++;
     count_in_flight(clients, -1);
     tally_of(clients, flight)->started--;
@@ -119,31 +118,37 @@ void load_flight_miss(struct load_clients *clients, uint64_t due_ns)
 
 void load_flight_forget(struct load_clients *clients, struct load_client *client)
 {
-    if (!client->has_kept) return;
-    client->has_kept = false;
-    clients->kept_count--;
-    load_flight_miss(clients, client->kept.due_ns);
+    CHECK(client->flight_count == 0);
+    for (uint32_t index = 0; index < client->kept_count; index++)
+        load_flight_miss(clients, load_client_flight(client, index)->due_ns);
+    clients->kept_count -= client->kept_count;
+    client->kept_count = 0;
 }
 
 void load_flight_drop(struct load_clients *clients, struct load_client *client,
                       enum load_outcome outcome, bool is_blamed)
 {
-    if (client->has_next) take_back(clients, client, &client->next);
-    client->has_next = false;
-    if (!client->has_current) return;
-    if (is_blamed) {
+    bool has_content = load_flight_has_content(client);
+
+    if (is_blamed && client->flight_count > 0) load_flight_end(clients, client, outcome);
+    while (is_blamed && has_content && client->flight_count > 0) {
+        /* What the session counted was the oldest one's. */
+        client->session.recipients_answered = 0;
+        client->session.recipients_accepted = 0;
         load_flight_end(clients, client, outcome);
-        return;
     }
-    take_back(clients, client, &client->current);
-    client->has_current = false;
+    for (uint32_t index = 0; index < client->flight_count; index++)
+        take_back(clients, load_client_flight(client, index));
+    client->kept_count += client->flight_count;
+    client->flight_count = 0;
+    client->is_sending_content = false;
 }
 
 bool load_flight_may_start(const struct load_clients *clients, const struct load_client *client)
 {
     if (client->served >= client->serves) return false;
     if (!clients->is_open) return load_share_may_start(&clients->share, clients->now_ns);
-    return client->has_kept || clients->backlog.count > 0;
+    return client->kept_count > 0 || clients->backlog.count > 0;
 }
 
 /* The next message of a closed loop is due now. */
@@ -165,22 +170,26 @@ static void take_due(struct load_clients *clients, struct load_flight *flight)
     if (!due.has_waited) histogram_record(&tally->late_own, late_ns);
 }
 
+/* What was taken back stands where the next flight is to be. */
 static void take_kept(struct load_clients *clients, struct load_client *client,
-                      struct load_flight *flight)
+                      const struct load_flight *kept, struct load_flight *flight)
 {
-    client->has_kept = false;
+    client->kept_count--;
     clients->kept_count--;
-    flight->sequence = client->kept.sequence;
-    flight->due_ns = clients->is_open ? client->kept.due_ns : clients->now_ns;
+    flight->sequence = kept->sequence;
+    flight->due_ns = clients->is_open ? kept->due_ns : clients->now_ns;
     if (!clients->is_open) load_share_start_again(&clients->share);
 }
 
-void load_flight_start(struct load_clients *clients, struct load_client *client,
-                       struct load_flight *flight)
+struct load_flight *load_flight_start(struct load_clients *clients, struct load_client *client)
 {
+    CHECK(client->flight_count <= client->flight_mask);
+    struct load_flight *flight = load_client_flight(client, client->flight_count++);
+    struct load_flight kept = *flight;
+
     *flight = (struct load_flight){.started_ns = clients->now_ns};
-    if (client->has_kept)
-        take_kept(clients, client, flight);
+    if (client->kept_count > 0)
+        take_kept(clients, client, &kept, flight);
     else if (clients->is_open)
         take_due(clients, flight);
     else
@@ -189,4 +198,5 @@ void load_flight_start(struct load_clients *clients, struct load_client *client,
     tally_of(clients, flight)->started++;
     count_in_flight(clients, 1);
     client->served++;
+    return flight;
 }

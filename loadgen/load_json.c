@@ -115,6 +115,7 @@ static json_t *make_config(const struct load_result *result)
     set_text(object, "pipelining", load_pipelining_name(result->mode));
     set_text(object, "pipelining_asked",
              load_pipelining_name((enum load_pipelining)config->pipelining));
+    set_count(object, "window", config->window);
     set_text(object, "protocol", config->is_lmtp ? "lmtp" : "smtp");
     set(object, "auth", json_boolean(config->credentials != NULL));
     set_text(object, "tls", "off");

@@ -129,7 +129,7 @@ static void finish_body(struct load_mail *mail, struct load_mail_body *body, str
     CHECK(XXH3_64bits_update(&body->hash->state, body->filler, left) == XXH_OK);
     bool has_token = body->length >= LOAD_MAIL_TOKEN_SIZE;
     body->filler_size = left;
-    body->tail_size = left + (has_token ? LOAD_MAIL_TOKEN_SIZE : 0) + 3;
+    body->tail_size = left + (has_token ? LOAD_MAIL_TOKEN_SIZE : 0) + LOAD_MAIL_DOT_SIZE;
     body->stored_size = mail->head_size + body->length;
     body->wire_size = mail->head_size + body->common_size + body->tail_size;
     if (body->tail_size > mail->tail_max) mail->tail_max = body->tail_size;
@@ -157,6 +157,7 @@ static void fill_bodies(struct load_mail *mail, uint64_t seed)
             uint64_t left = size_before_token(body->length) - stored;
             if (size > 0 && left >= size) break;
             body->common_size = wire;
+            body->plain_size = stored;
             body->hash = &mail->hashes[done];
             body->hash->state = *hash;
             finish_body(mail, body, random, (uint32_t)left);
@@ -165,27 +166,31 @@ static void fill_bodies(struct load_mail *mail, uint64_t seed)
         uint8_t *line = mail->common + wire;
         uint32_t wire_size = put_line(&random, line, size);
         CHECK(XXH3_64bits_update(hash, line + (wire_size - size), size) == XXH_OK);
+        if (mail->plain != NULL) memcpy(mail->plain + stored, line + (wire_size - size), size);
         stored += size;
         wire += wire_size;
     }
     mail->common_max = wire;
 }
 
-static int open_bodies(struct load_mail *mail, const struct load_length *length, uint64_t seed)
+static int open_bodies(struct load_mail *mail, const struct load_mail_recipe *recipe)
 {
+    const struct load_length *length = recipe->length;
     uint64_t longest = length->slots[length->count - 1];
     mail->body_count = length->count;
     /* Each line may grow by a dot; no line but the last is shorter than LINE_MIN. */
     mail->common = malloc(longest + longest / LINE_MIN + 2);
     mail->bodies = calloc(length->count, sizeof *mail->bodies);
     mail->hashes = aligned_alloc(64, (length->count + 1) * sizeof *mail->hashes);
+    if (recipe->is_chunked) mail->plain = malloc(longest + 1);
+    if (recipe->is_chunked && mail->plain == NULL) return -ENOMEM;
     if (mail->common == NULL || mail->bodies == NULL || mail->hashes == NULL) return -ENOMEM;
     for (uint32_t index = 0; index < length->count; index++) {
         CHECK(length->slots[index] != 1);
         CHECK(length->slots[index] <= LOAD_MAIL_LENGTH_MAX);
         mail->bodies[index].length = length->slots[index];
     }
-    fill_bodies(mail, seed);
+    fill_bodies(mail, recipe->seed);
     return 0;
 }
 
@@ -193,7 +198,7 @@ int load_mail_open(struct load_mail *mail, const struct load_mail_recipe *recipe
 {
     *mail = (struct load_mail){.seed = recipe->seed, .run = recipe->run};
     int error = open_head(mail, recipe);
-    if (error == 0) error = open_bodies(mail, recipe->length, recipe->seed);
+    if (error == 0) error = open_bodies(mail, recipe);
     if (error < 0) load_mail_close(mail);
     return error;
 }
@@ -202,6 +207,7 @@ void load_mail_close(struct load_mail *mail)
 {
     free(mail->head);
     free(mail->common);
+    free(mail->plain);
     free(mail->bodies);
     free(mail->hashes);
     *mail = (struct load_mail){0};
@@ -249,5 +255,5 @@ void load_mail_put_tail(const struct load_mail *mail, const struct load_mail_bod
         put_token(mail, sequence, out);
         out += LOAD_MAIL_TOKEN_SIZE;
     }
-    memcpy(out, ".\r\n", 3);
+    memcpy(out, ".\r\n", LOAD_MAIL_DOT_SIZE);
 }

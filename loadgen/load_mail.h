@@ -21,6 +21,7 @@
 #include "base/check.h"
 #include "loadgen/load_length.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define LOAD_MAIL_LENGTH_MAX   (1ull << 30)
@@ -37,7 +38,10 @@ struct load_mail_recipe {
     uint64_t seed;
     uint64_t run;
     uint64_t date_ns; /* since 1970; one Date for the whole run   */
+    bool is_chunked;  /* BDAT: content is kept as it is stored, too */
 };
+
+#define LOAD_MAIL_DOT_SIZE 3u /* at the tail's end */
 
 #define LOAD_MAIL_FILLER_MAX 80u /* a line */
 
@@ -45,9 +49,10 @@ struct load_mail_recipe {
 struct load_mail_body {
     uint64_t length;      /* as stored                                          */
     uint64_t common_size; /* the part of `common` that it begins with           */
+    uint64_t plain_size;  /* the same of `plain`                                */
     uint64_t stored_size; /* header section and body, as stored                 */
     uint64_t wire_size;   /* head, common, tail                                 */
-    uint32_t tail_size;   /* filler, token, final dot                           */
+    uint32_t tail_size;   /* filler, token, final dot, which BDAT leaves out    */
     uint32_t filler_size; /* what is left between a line of `common` and the token */
     uint8_t filler[LOAD_MAIL_FILLER_MAX];
     struct load_mail_hash *hash; /* of all but the token */
@@ -59,6 +64,7 @@ struct load_mail {
     uint32_t id_offset;            /* of the Message-ID's twelve digits */
     uint32_t stamp_offset;         /* of the X-Loadgen line             */
     uint8_t *common;               /* the longest body without its last line, dot-stuffed */
+    uint8_t *plain;                /* the same, not stuffed, for BDAT; or NULL             */
     struct load_mail_body *bodies; /* ascending; as many as the length has slots */
     uint32_t body_count;
     uint32_t tail_max; /* of all bodies */

@@ -41,7 +41,7 @@ static uint64_t measure(const struct load_result *result, const struct load_cond
 static enum load_pipelining choose_mode(const struct load_tally *tally)
 {
     enum load_pipelining mode = LOAD_PIPELINING_AUTO;
-    for (uint32_t other = 0; other <= LOAD_PIPELINING_STREAM; other++)
+    for (uint32_t other = 0; other < LOAD_PIPELINING_COUNT; other++)
         if (tally->sessions[other] > tally->sessions[mode]) mode = (enum load_pipelining)other;
     return mode;
 }

@@ -2,6 +2,7 @@
  *   AWAIT_BANNER -> AWAIT_EHLO [220] -> (AWAIT_AUTH ->) IDLE [250], or AWAIT_HELO [5xx] -> IDLE
  *   IDLE -> (AWAIT_RESET ->) AWAIT_MAIL [begin] -> AWAIT_RECIPIENT -> AWAIT_DATA -> AWAIT_DOT
  *   AWAIT_DOT -> IDLE, or AWAIT_MAIL where the next group has left already
+ *   with BDAT: AWAIT_RECIPIENT -> AWAIT_DOT -> IDLE -> AWAIT_MAIL [follow]
  *   IDLE -> AWAIT_QUIT [quit] -> OVER
  *   any -> OVER [421, or a reply out of place]
  *
@@ -134,7 +135,7 @@ uint32_t load_script_group_max(const struct load_script *script)
     if (script->domain_count > 0) tail_size = LOAD_SCRIPT_DOMAIN_MAX;
     uint32_t recipient = script->recipient_head_size + LOAD_SCRIPT_NUMBER_MAX + tail_size;
     uint32_t group = (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size +
-                     script->recipients_max * recipient;
+                     script->recipients_max * recipient + LOAD_CHUNK_LINE_MAX;
     if (script->ehlo_size > group) group = script->ehlo_size;
     return script->auth_size > group ? script->auth_size : group;
 }
@@ -144,9 +145,15 @@ void load_session_init(struct load_session *session)
     *session = (struct load_session){.state = LOAD_AWAIT_BANNER};
 }
 
+/* Whether the replies to an envelope come whatever the first of them says. */
 static bool is_grouped(const struct load_session *session)
 {
-    return session->mode == LOAD_PIPELINING_GROUP || session->mode == LOAD_PIPELINING_STREAM;
+    return session->mode >= LOAD_PIPELINING_GROUP;
+}
+
+static bool is_chunked(const struct load_session *session)
+{
+    return session->mode == LOAD_PIPELINING_BDAT;
 }
 
 static void forget_message(struct load_session *session)
@@ -167,10 +174,31 @@ void load_session_begin(struct load_session *session, const struct load_script *
     forget_message(session);
     session->recipients = recipients_of(script, sequence);
     session->state = session->needs_reset ? LOAD_AWAIT_RESET : LOAD_AWAIT_MAIL;
-    if (is_grouped(session))
+    if (is_chunked(session))
+        session->wants = LOAD_WANTS_MESSAGE;
+    else if (is_grouped(session))
         session->wants = LOAD_WANTS_GROUP;
     else
         session->wants = session->needs_reset ? LOAD_WANTS_RESET : LOAD_WANTS_MAIL;
+}
+
+void load_session_add(struct load_session *session)
+{
+    CHECK(is_chunked(session));
+    CHECK(load_session_has_message(session));
+    CHECK(session->wants == LOAD_WANTS_NOTHING);
+    session->wants = LOAD_WANTS_MESSAGE;
+}
+
+void load_session_follow(struct load_session *session, const struct load_script *script,
+                         uint64_t sequence, bool has_reset)
+{
+    CHECK(is_chunked(session));
+    CHECK(session->state == LOAD_IDLE);
+    CHECK(session->wants == LOAD_WANTS_NOTHING);
+    forget_message(session);
+    session->recipients = recipients_of(script, sequence);
+    session->state = has_reset ? LOAD_AWAIT_RESET : LOAD_AWAIT_MAIL;
 }
 
 void load_session_quit(struct load_session *session)
@@ -208,12 +236,25 @@ static uint32_t put_recipient(const struct load_script *script, uint64_t sequenc
     return size + put(out + size, script->recipient_tail, script->recipient_tail_size);
 }
 
-static uint32_t put_group(const struct load_script *script, uint64_t sequence, uint8_t *out)
+static uint32_t put_envelope(const struct load_script *script, uint64_t sequence, uint8_t *out)
 {
     uint32_t size = put(out, script->mail, script->mail_size);
     for (uint32_t index = 0; index < recipients_of(script, sequence); index++)
         size += put_recipient(script, sequence, index, out + size);
+    return size;
+}
+
+static uint32_t put_group(const struct load_script *script, uint64_t sequence, uint8_t *out)
+{
+    uint32_t size = put_envelope(script, sequence, out);
     return size + put(out + size, "DATA\r\n", 6);
+}
+
+uint32_t load_session_put_chunk(uint64_t size, uint8_t *out)
+{
+    uint32_t written = put(out, "BDAT ", 5);
+    written += bytes_put_number(out + written, size);
+    return written + put(out + written, " LAST\r\n", 7);
 }
 
 uint32_t load_session_put(const struct load_session *session, const struct load_script *script,
@@ -239,6 +280,9 @@ uint32_t load_session_put(const struct load_session *session, const struct load_
     case LOAD_WANTS_GROUP:
         if (session->needs_reset) size = put(out, "RSET\r\n", 6);
         return size + put_group(script, sequence, out + size);
+    case LOAD_WANTS_MESSAGE:
+        if (session->needs_reset) size = put(out, "RSET\r\n", 6);
+        return size + put_envelope(script, sequence, out + size);
     case LOAD_WANTS_DOT:
         return put(out, ".\r\n", 3);
     case LOAD_WANTS_QUIT:
@@ -265,6 +309,8 @@ uint32_t load_session_put_next(struct load_session *session, const struct load_s
 void load_session_sent(struct load_session *session)
 {
     CHECK(session->wants != LOAD_WANTS_NOTHING);
+    /* One RSET is enough, whatever the messages before it may still come to. */
+    if (session->wants == LOAD_WANTS_MESSAGE) session->needs_reset = false;
     session->wants = LOAD_WANTS_NOTHING;
 }
 
@@ -347,6 +393,7 @@ static enum load_session_event take_ready(struct load_session *session,
 {
     session->mode = script->pipelining;
     if (session->mode == LOAD_PIPELINING_AUTO) session->mode = LOAD_PIPELINING_GROUP;
+    if (is_chunked(session) && !session->offers_chunking) session->mode = LOAD_PIPELINING_GROUP;
     if (!session->offers_pipelining) session->mode = LOAD_PIPELINING_OFF;
     session->state = LOAD_IDLE;
     return LOAD_EVENT_READY;
@@ -375,6 +422,7 @@ static enum load_session_event take_greeting(struct load_session *session,
     if (code < 400) return protocol(session);
     if (session->state == LOAD_AWAIT_EHLO && code >= 500 && !script->is_lmtp) {
         session->offers_pipelining = false;
+        session->offers_chunking = false;
         session->state = LOAD_AWAIT_HELO;
         session->wants = LOAD_WANTS_HELO;
         return LOAD_EVENT_NONE;
@@ -412,7 +460,18 @@ static enum load_session_event take_mail(struct load_session *session, uint32_t 
     return LOAD_EVENT_NONE;
 }
 
-static enum load_session_event take_recipient(struct load_session *session, uint32_t code)
+/* RFC 3030 4.2: the chunk left with its envelope; RFC 2033 4.2: LMTP answers it more than once. */
+static void await_chunk(struct load_session *session, const struct load_script *script)
+{
+    session->is_void = session->recipients_accepted == 0;
+    session->dots_awaited = script->is_lmtp ? session->recipients_accepted : 1;
+    if (session->is_void) session->dots_awaited = 1;
+    session->is_dot_taken = false;
+    session->state = LOAD_AWAIT_DOT;
+}
+
+static enum load_session_event take_recipient(struct load_session *session,
+                                              const struct load_script *script, uint32_t code)
 {
     if (code >= 300 && code < 400) return protocol(session);
     session->recipients_answered++;
@@ -431,6 +490,7 @@ static enum load_session_event take_recipient(struct load_session *session, uint
         session->wants = LOAD_WANTS_DATA;
     }
     session->state = LOAD_AWAIT_DATA;
+    if (is_chunked(session)) await_chunk(session, script);
     return LOAD_EVENT_NONE;
 }
 
@@ -467,10 +527,27 @@ static enum load_session_event take_verdict(struct load_session *session,
     return end_message(session);
 }
 
+/*
+ * The reply to BDAT LAST decides, whatever was refused before: content that was taken is there. One
+ * that was refused may leave a transaction open (RFC 3030 2), which the next RSET ends.
+ */
+static enum load_session_event take_chunk(struct load_session *session,
+                                          const struct load_script *script, uint32_t code)
+{
+    if (code >= 400) {
+        note_failure(session, code, session->is_void ? LOAD_PHASE_DATA : LOAD_PHASE_DOT);
+        session->needs_reset = session->needs_reset || session->mail_taken;
+    } else if (!session->is_void && !script->is_lmtp) {
+        session->failure_code = 0;
+    }
+    return take_verdict(session, script, code);
+}
+
 static enum load_session_event take_dot(struct load_session *session,
                                         const struct load_script *script, uint32_t code)
 {
     if (code >= 300 && code < 400) return protocol(session);
+    if (is_chunked(session)) return take_chunk(session, script, code);
     if (code >= 400) note_failure(session, code, LOAD_PHASE_DOT);
     if (session->wants == LOAD_WANTS_NOTHING) return take_verdict(session, script, code);
     /* A verdict on content that has not left: where the server stands now is anybody's guess. */
@@ -494,7 +571,7 @@ static enum load_session_event take_last_line(struct load_session *session,
     case LOAD_AWAIT_MAIL:
         return take_mail(session, code);
     case LOAD_AWAIT_RECIPIENT:
-        return take_recipient(session, code);
+        return take_recipient(session, script, code);
     case LOAD_AWAIT_DATA:
         return take_data(session, script, code);
     case LOAD_AWAIT_DOT:
@@ -513,6 +590,7 @@ static void note_keyword(struct load_session *session, struct bytes text)
 {
     struct bytes word = bytes_make(text.data, bytes_find(text, ' '));
     if (bytes_equal_ignoring_case(word, BYTES("PIPELINING"))) session->offers_pipelining = true;
+    if (bytes_equal_ignoring_case(word, BYTES("CHUNKING"))) session->offers_chunking = true;
 }
 
 /* A reply to a command that has not left: where the server stands is anybody's guess. */
@@ -593,6 +671,10 @@ const char *load_pipelining_name(enum load_pipelining pipelining)
         return "group";
     case LOAD_PIPELINING_STREAM:
         return "stream";
+    case LOAD_PIPELINING_BDAT:
+        return "bdat";
+    case LOAD_PIPELINING_COUNT:
+        break;
     }
     return "unknown";
 }

@@ -7,9 +7,11 @@
  * Owns:       what is awaited and what is wanted; how the message in progress fares.
  * Borrows:    the script, shared by all sessions of a run.
  * Errors:     none. What the server says becomes an event; what it must not say, PROTOCOL.
- * Bounds:     at most one message awaits its verdict, and one more has its envelope sent (stream).
+ * Bounds:     at most one message awaits its verdict, and one more has its envelope sent (stream);
+ *             with BDAT as many as the caller adds, of which the session knows the oldest.
  * Invariants: (1) WANTS_NOTHING while replies are awaited that the next octets depend on.
- *             (2) In LOAD_IDLE no reply is outstanding.
+ *             (2) In LOAD_IDLE no reply is outstanding; with BDAT none but those to messages that
+ *             the caller then lets follow.
  */
 #pragma once
 
@@ -26,7 +28,11 @@ enum load_pipelining {
     LOAD_PIPELINING_OFF,    /* each command waits for its reply                               */
     LOAD_PIPELINING_GROUP,  /* MAIL, RCPT and DATA in one send                                */
     LOAD_PIPELINING_STREAM, /* and the next message's group right behind the final dot        */
+    LOAD_PIPELINING_BDAT,   /* MAIL, RCPT and BDAT LAST with the content (RFC 3030) in one send */
+    LOAD_PIPELINING_COUNT,
 };
+
+#define LOAD_CHUNK_LINE_MAX 32u /* "BDAT 1073741824 LAST\r\n" */
 
 #define LOAD_SCRIPT_LINE_MAX   600u
 #define LOAD_SCRIPT_NUMBER_MAX 20u
@@ -72,7 +78,7 @@ enum load_session_state {
     LOAD_AWAIT_MAIL,      /* the message began; the server has not answered it yet       */
     LOAD_AWAIT_RECIPIENT, /* recipients_answered replies of RCPT came                    */
     LOAD_AWAIT_DATA,      /* all RCPT answered                                           */
-    LOAD_AWAIT_DOT,       /* 354 came; content is wanted, or on its way                  */
+    LOAD_AWAIT_DOT,       /* 354 came; content is wanted, or on its way; or BDAT's reply  */
     LOAD_AWAIT_QUIT,      /* QUIT sent, or wanted                                        */
     LOAD_OVER,            /* nothing more will be said; the connection is to be closed   */
 };
@@ -88,6 +94,7 @@ enum load_session_wants {
     LOAD_WANTS_DATA,      /* pipelining off                                              */
     LOAD_WANTS_GROUP,     /* MAIL, RCPT ..., DATA, with RSET in front where needed       */
     LOAD_WANTS_CONTENT,   /* the message and its final dot; a new group may follow       */
+    LOAD_WANTS_MESSAGE,   /* BDAT: RSET where needed, MAIL, RCPT ..., the chunk and its octets */
     LOAD_WANTS_DOT,       /* 354 although no recipient was taken: RFC 2920 3.1           */
     LOAD_WANTS_QUIT,
 };
@@ -109,6 +116,7 @@ struct load_session {
     enum load_session_wants wants;
     enum load_pipelining mode; /* as agreed: never AUTO once idle                      */
     bool offers_pipelining;
+    bool offers_chunking;
     bool mail_taken;              /* so the server holds a transaction until it ends      */
     bool needs_reset;             /* a transaction was left open by a failure             */
     bool is_void;                 /* the content is a lone dot: the message failed before */
@@ -150,12 +158,25 @@ void load_session_begin(struct load_session *session, const struct load_script *
                         uint64_t sequence);
 void load_session_quit(struct load_session *session);
 
+/* BDAT: a message more is to be sent, while the replies to others are awaited. */
+void load_session_add(struct load_session *session);
+
+/*
+ * BDAT: the replies to come are those of message `sequence`, which has left already; `has_reset`:
+ * with RSET in front.
+ */
+void load_session_follow(struct load_session *session, const struct load_script *script,
+                         uint64_t sequence, bool has_reset);
+
 /*
  * Writes the command or the group wanted, for message `sequence`, and returns its size. Content and
  * its dot come from load_mail.
  */
 uint32_t load_session_put(const struct load_session *session, const struct load_script *script,
                           uint64_t sequence, uint8_t *out);
+
+/* BDAT: writes the command in front of `size` octets of content. */
+uint32_t load_session_put_chunk(uint64_t size, uint8_t *out);
 
 /* Stream: writes the group of the message after this one; to follow this one's final dot. */
 uint32_t load_session_put_next(struct load_session *session, const struct load_script *script,

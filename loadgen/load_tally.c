@@ -126,7 +126,7 @@ static void merge_counts(struct load_tally *into, const struct load_tally *from)
     into->started += from->started;
     for (uint32_t outcome = 0; outcome < LOAD_OUTCOME_COUNT; outcome++)
         into->outcomes[outcome] += from->outcomes[outcome];
-    for (uint32_t mode = 0; mode <= LOAD_PIPELINING_STREAM; mode++)
+    for (uint32_t mode = 0; mode < LOAD_PIPELINING_COUNT; mode++)
         into->sessions[mode] += from->sessions[mode];
     into->body_bytes += from->body_bytes;
     into->accepted_in_time += from->accepted_in_time;

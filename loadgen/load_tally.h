@@ -77,9 +77,9 @@ struct load_tally {
     uint64_t received_bytes;
     uint64_t connects;
     uint64_t reconnects;
-    uint64_t reached; /* connections that were ready at least once        */
-    uint64_t lost;    /* sessions that ended otherwise than by our QUIT   */
-    uint64_t sessions[LOAD_PIPELINING_STREAM + 1]; /* ready, by mode agreed  */
+    uint64_t reached;                         /* connections that were ready at least once        */
+    uint64_t lost;                            /* sessions that ended otherwise than by our QUIT   */
+    uint64_t sessions[LOAD_PIPELINING_COUNT]; /* ready, by mode agreed        */
     uint64_t stale;       /* completions of an earlier life                     */
     uint64_t last_end_ns; /* when the last message had its outcome              */
     uint64_t replies[LOAD_PHASE_COUNT][LOAD_TALLY_CODES];

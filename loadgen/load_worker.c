@@ -32,11 +32,11 @@ static struct ring_options ring_options(uint64_t connections)
     };
 }
 
-uint64_t load_worker_memory(const struct load_mail *mail, const struct load_script *script,
-                            uint64_t connections)
+uint64_t load_worker_memory(const struct load_run *run, uint64_t connections)
 {
     struct ring_options options = ring_options(connections);
-    return ring_memory(&options) + load_clients_memory(mail, script, connections);
+    return ring_memory(&options) +
+           load_clients_memory(run->config, run->mail, run->script, connections);
 }
 
 /* ---- the thread ---- */

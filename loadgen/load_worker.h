@@ -84,5 +84,4 @@ void load_worker_join(struct load_worker *worker);
 void load_worker_close(struct load_worker *worker);
 
 /* Provided receive buffers, ring and clients of one worker with so many connections, in bytes. */
-uint64_t load_worker_memory(const struct load_mail *mail, const struct load_script *script,
-                            uint64_t connections);
+uint64_t load_worker_memory(const struct load_run *run, uint64_t connections);

@@ -82,6 +82,7 @@ static void open_mail(struct load_mail *mail, const struct load_config *config)
         .seed = config->seed,
         .run = random_mix(config->seed, now_ns), /* a run's own, even if its seed is given */
         .date_ns = now_ns,
+        .is_chunked = config->pipelining == LOAD_PIPELINING_BDAT,
     };
     if (load_mail_open(mail, &recipe) < 0)
         die(EXIT_CODE_FAILED, "no memory for a message of %llu octets",
@@ -110,8 +111,7 @@ static void print_plan(const struct load_run *run)
 
     if (config->is_quiet) return;
     for (uint32_t index = 0; index < plan->workers; index++)
-        bytes +=
-            load_worker_memory(run->mail, run->script, load_plan_share(plan, index).connections);
+        bytes += load_worker_memory(run, load_plan_share(plan, index).connections);
     log_info("loadgen %s to %s, run %016llx, seed %llu", RINGSINK_VERSION,
              net_format(address, &config->addresses[0]), (unsigned long long)run->mail->run,
              (unsigned long long)config->seed);

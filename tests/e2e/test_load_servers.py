@@ -26,7 +26,7 @@ class Servers(unittest.TestCase):
     def check(self, name):
         with receivers.RECEIVERS[name]() as server:
             for options in (("--pipelining", "off"), ("--pipelining", "group"), ("--pipelining", "stream"),
-                            ("-k", "2"), ("-r", "5"), ("-R", "100")):
+                            ("--bdat",), ("--bdat", "--window", "16"), ("-k", "2"), ("-r", "5"), ("-R", "100")):
                 with self.subTest(options=options):
                     result = self.load(server.port, "-c", "5", "-n", "40", "-l", "2k", *options)
                     self.assert_clean(result, 40)

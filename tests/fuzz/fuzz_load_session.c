@@ -23,10 +23,12 @@ struct run {
     uint8_t *out;
     uint64_t sequence; /* of the message in progress */
     uint32_t begun;
+    uint64_t oldest; /* BDAT: whose replies are awaited */
     uint32_t judged;
     uint32_t messages_max; /* then QUIT */
     uint32_t lines;
-    bool is_late; /* what is wanted leaves only behind the next line of a reply */
+    uint32_t resets; /* BDAT: a bit for each message that left with RSET in front */
+    bool is_late;    /* what is wanted leaves only behind the next line of a reply */
 };
 
 static void put_number(struct run *run, uint64_t number)
@@ -53,12 +55,44 @@ static void send_content(struct run *run)
     put_octets(run, load_session_put_next(&run->session, &run->script, run->begun, run->out));
 }
 
+/* Replies to one message were all; those to the next may be on their way. */
+static void follow(struct run *run)
+{
+    struct load_session *session = &run->session;
+    if (session->mode != LOAD_PIPELINING_BDAT || session->state != LOAD_IDLE) return;
+    run->oldest++;
+    if (run->oldest > run->begun) return;
+    bool has_reset = (run->resets >> run->oldest % 16 & 1) != 0;
+    load_session_follow(session, &run->script, run->oldest, has_reset);
+}
+
+/* BDAT: another one leaves behind those that are awaited. */
+static void add_wanted(struct run *run)
+{
+    struct load_session *session = &run->session;
+    bool may_add = session->mode == LOAD_PIPELINING_BDAT && load_session_has_message(session) &&
+                   session->wants == LOAD_WANTS_NOTHING;
+    if (!may_add || run->begun >= run->messages_max) return;
+    run->begun++;
+    run->sequence = run->begun;
+    load_session_add(session);
+}
+
+static void note_reset(struct run *run)
+{
+    if (run->session.wants != LOAD_WANTS_MESSAGE) return;
+    uint32_t bit = 1u << run->sequence % 16;
+    run->resets = run->session.needs_reset ? run->resets | bit : run->resets & ~bit;
+}
+
 static void send_wanted(struct run *run)
 {
     struct load_session *session = &run->session;
+    add_wanted(run);
     if (session->state == LOAD_IDLE && run->begun < run->messages_max) {
         run->begun++;
         run->sequence = run->begun;
+        run->oldest = run->begun;
         load_session_begin(session, &run->script, run->sequence);
     } else if (session->state == LOAD_IDLE) {
         load_session_quit(session);
@@ -68,6 +102,7 @@ static void send_wanted(struct run *run)
         send_content(run);
     else
         put_octets(run, load_session_put(session, &run->script, run->sequence, run->out));
+    note_reset(run);
     load_session_sent(session);
     CHECK(session->wants == LOAD_WANTS_NOTHING);
 }
@@ -114,6 +149,7 @@ static bool take_chunk(struct run *run, struct bytes chunk)
         enum load_session_event told =
             load_session_reply(&run->session, &run->script, &line, is_last);
         see_event(run, told, is_last ? line.code : 0);
+        if (is_judgement(told)) follow(run);
         if (!run->is_late || run->lines % 2 == 0) send_wanted(run);
     }
     CHECK(run->session.wants == LOAD_WANTS_NOTHING);
@@ -125,6 +161,7 @@ static void run_session(struct run *run, const uint8_t *choices, struct bytes in
 {
     *run = (struct run){.messages_max = choices[1] & 15u, .is_late = (choices[1] & 16) != 0};
     enum load_pipelining pipelining = (enum load_pipelining)(choices[0] & 3);
+    if ((choices[1] & 32) != 0) pipelining = LOAD_PIPELINING_BDAT;
     uint32_t recipients = 1 + (choices[0] >> 2 & 3u);
     load_script_open(&run->script, "load.test", "a@b.test", "user@sink.test", recipients,
                      pipelining);

@@ -22,6 +22,7 @@ static const struct load_mail_recipe recipe = {
     .seed = 4711,
     .run = 0x0123456789abcdefull,
     .date_ns = 1790000000ull * 1000000000ull,
+    .is_chunked = true,
 };
 
 static const uint64_t lengths[] = {0,  2,  3,  4,  17, 18,  19,  20,   21,   41,    58,
@@ -64,6 +65,22 @@ static struct bytes unstuff(struct bytes wire)
     return bytes_make(out, size);
 }
 
+/* With BDAT (RFC 3030 2) what is sent is what is stored: nothing is stuffed, and no dot ends it. */
+static void check_chunk(const struct load_mail *mail, uint64_t sequence, struct bytes stored)
+{
+    const struct load_mail_body *body = load_mail_choose(mail, sequence);
+    uint8_t *out = malloc(body->stored_size + LOAD_MAIL_DOT_SIZE);
+    uint64_t tail_at = mail->head_size + body->plain_size;
+
+    assert_non_null(out);
+    (void)load_mail_put_head(mail, body, sequence, out);
+    memcpy(out + mail->head_size, mail->plain, body->plain_size);
+    load_mail_put_tail(mail, body, sequence, out + tail_at);
+    assert_int_equal(tail_at + body->tail_size - LOAD_MAIL_DOT_SIZE, stored.size);
+    assert_memory_equal(out, stored.data, stored.size);
+    free(out);
+}
+
 static void check_message(const struct load_mail *mail, uint64_t sequence)
 {
     uint64_t hash;
@@ -81,6 +98,7 @@ static void check_message(const struct load_mail *mail, uint64_t sequence)
     assert_int_equal(body.size, length);
     assert_int_equal(entry.hash, XXH3_64bits(body.data, body.size));
     assert_int_equal(hash, entry.hash);
+    check_chunk(mail, sequence, stored);
     free((void *)(uintptr_t)wire.data);
     free((void *)(uintptr_t)stored.data);
 }

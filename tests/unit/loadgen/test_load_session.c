@@ -14,7 +14,9 @@
  *   S: a reply line of the server      C: what the client must send now, CR LF as "|"
  *   G: 1: the client must send a group for user1, and that alone
  *   B: the client must want to send the content     D: ... and the next group with it, as C:
- *   >: "begin" or "quit"               =: the event that the last S: must have brought
+ *   M: 1: likewise an envelope alone, in front of a chunk
+ *   >: "begin", "quit", "add", "follow N", "reset N": N with RSET in front
+ *                  =: the event that the last S: must have brought
  */
 static struct load_script script;
 static struct load_session session;
@@ -75,6 +77,22 @@ static void expect_content(const char *next)
     load_session_sent(&session);
 }
 
+static void act(const char *text)
+{
+    if (strcmp(text, "begin") == 0) {
+        sequence++;
+        load_session_begin(&session, &script, sequence);
+    } else if (strcmp(text, "add") == 0) {
+        sequence++;
+        load_session_add(&session);
+    } else if (strcmp(text, "quit") == 0) {
+        load_session_quit(&session);
+    } else {
+        uint64_t number = strtoull(strchr(text, ' '), NULL, 10);
+        load_session_follow(&session, &script, number, text[0] == 'r');
+    }
+}
+
 static void run_step(char kind, const char *text)
 {
     char group[200];
@@ -92,6 +110,11 @@ static void run_step(char kind, const char *text)
                        "MAIL FROM:<load@client.test>|RCPT TO:<user%s@sink.test>|DATA|", text);
         expect_command(group);
         break;
+    case 'M':
+        (void)snprintf(group, sizeof group,
+                       "MAIL FROM:<load@client.test>|RCPT TO:<user%s@sink.test>|", text);
+        expect_command(group);
+        break;
     case 'B':
         expect_content(NULL);
         break;
@@ -102,12 +125,7 @@ static void run_step(char kind, const char *text)
         assert_string_equal(event_name(last_event), text);
         break;
     case '>':
-        if (strcmp(text, "begin") == 0) {
-            sequence++;
-            load_session_begin(&session, &script, sequence);
-        } else {
-            load_session_quit(&session);
-        }
+        act(text);
         break;
     default:
         fail_msg("a step of no kind: %c", kind);
@@ -674,6 +692,200 @@ static void test_lmtp_greeting_refused(void **state)
     assert_int_equal(session.state, LOAD_OVER);
 }
 
+/* ---- BDAT ---- */
+
+#define BDAT_GREETING                                                                              \
+    "S: 220 mx ESMTP", "C: EHLO client.test|", "S: 250-mx", "S: 250-PIPELINING",                   \
+        "S: 250 CHUNKING", "=: ready"
+
+static void test_bdat(void **state)
+{
+    static const char *const steps[] = {
+        BDAT_GREETING,
+        ">: begin",
+        "M: 1",
+        "S: 250 Ok",
+        "S: 250 Ok",
+        "=: none",
+        "S: 250 kept",
+        "=: accepted",
+        ">: begin",
+        "M: 2",
+        "S: 250 Ok",
+        "S: 250 Ok",
+        "S: 552 big",
+        "=: reject",
+        ">: begin",
+        "C: RSET|MAIL FROM:<load@client.test>|RCPT TO:<user3@sink.test>|",
+        "S: 250 reset",
+        "S: 250 Ok",
+        "S: 250 Ok",
+        "S: 250 kept",
+        "=: accepted",
+        ">: quit",
+        "C: QUIT|",
+        "S: 221 bye",
+        NULL};
+    (void)state;
+    run(LOAD_PIPELINING_BDAT, 1, steps);
+    assert_int_equal(session.mode, LOAD_PIPELINING_BDAT);
+    assert_int_equal(session.state, LOAD_OVER);
+    assert_int_equal(session.messages_ended, 3);
+}
+
+static void test_bdat_where_it_is_not_offered(void **state)
+{
+    static const char *const grouped[] = {GREETING, ">: begin", "G: 1", NULL};
+    static const char *const single[] = {"S: 220 mx", "C: EHLO client.test|",
+                                         "S: 250-mx", "S: 250 CHUNKING",
+                                         ">: begin",  "C: MAIL FROM:<load@client.test>|",
+                                         NULL};
+    static const char *const helo[] = {"S: 220 mx",
+                                       "C: EHLO client.test|",
+                                       "S: 502 no",
+                                       "C: HELO client.test|",
+                                       "S: 250 CHUNKING",
+                                       "=: ready",
+                                       NULL};
+    (void)state;
+    run(LOAD_PIPELINING_BDAT, 1, grouped);
+    assert_int_equal(session.mode, LOAD_PIPELINING_GROUP);
+    run(LOAD_PIPELINING_BDAT, 1, single);
+    assert_int_equal(session.mode, LOAD_PIPELINING_OFF);
+    run(LOAD_PIPELINING_BDAT, 1, helo);
+    assert_int_equal(session.mode, LOAD_PIPELINING_OFF);
+}
+
+/* Replies come in the order in which the messages left, whatever is added meanwhile. */
+static void test_bdat_window(void **state)
+{
+    static const char *const steps[] = {
+        BDAT_GREETING, ">: begin",  "M: 1",      ">: add",      "M: 2",        "S: 250 Ok",
+        ">: add",      "M: 3",      "S: 250 Ok", "S: 250 kept", "=: accepted", ">: follow 2",
+        "S: 250 Ok",   "S: 250 Ok", ">: add",    "M: 4",        "S: 451 no",   "=: tempfail",
+        ">: follow 3", "S: 250 Ok", "S: 250 Ok", "S: 250 kept", "=: accepted", NULL};
+    (void)state;
+    run(LOAD_PIPELINING_BDAT, 1, steps);
+    assert_int_equal(session.state, LOAD_IDLE);
+    assert_true(session.needs_reset);
+    load_session_follow(&session, &script, 4, false);
+    assert_int_equal(session.state, LOAD_AWAIT_MAIL);
+    assert_int_equal(load_session_phase(&session), LOAD_PHASE_MAIL);
+}
+
+/*
+ * All recipients of the first were refused, and the server keeps its transaction: the second's MAIL
+ * is out of place there, but its content is taken. The RSET came with the third.
+ */
+static void test_bdat_behind_a_transaction_that_was_left_open(void **state)
+{
+    static const char *const steps[] = {
+        BDAT_GREETING,
+        ">: begin",
+        "M: 1",
+        ">: add",
+        "M: 2",
+        "S: 250 Ok",
+        "S: 550 no",
+        "S: 554 no recipients",
+        "=: reject",
+        ">: follow 2",
+        ">: add",
+        "C: RSET|MAIL FROM:<load@client.test>|RCPT TO:<user3@sink.test>|",
+        "S: 503 nested MAIL",
+        "=: none",
+        "S: 250 Ok",
+        "S: 250 kept",
+        "=: accepted",
+        ">: reset 3",
+        "S: 250 reset",
+        "S: 250 Ok",
+        "S: 250 Ok",
+        "S: 250 kept",
+        "=: accepted",
+        NULL};
+    (void)state;
+    run(LOAD_PIPELINING_BDAT, 1, steps);
+    assert_false(session.needs_reset);
+    assert_int_equal(session.messages_ended, 3);
+}
+
+static void test_bdat_content_of_nobody(void **state)
+{
+    /* A server may say 250 to what it throws away. */
+    static const char *const taken[] = {BDAT_GREETING, ">: begin",  "M: 1",        "S: 250 Ok",
+                                        "S: 450 no",   "S: 250 Ok", "=: tempfail", NULL};
+    static const char *const refused[] = {
+        BDAT_GREETING,  ">: begin",     "M: 1",        "S: 452 full",
+        "S: 503 MAIL?", "S: 503 RCPT?", "=: tempfail", NULL};
+    static const char *const asked[] = {BDAT_GREETING, ">: begin",  "M: 1",        "S: 250 Ok",
+                                        "S: 250 Ok",   "S: 354 go", "=: protocol", NULL};
+    (void)state;
+    run(LOAD_PIPELINING_BDAT, 1, taken);
+    assert_int_equal(session.failure_phase, LOAD_PHASE_RCPT);
+    run(LOAD_PIPELINING_BDAT, 1, refused);
+    assert_int_equal(session.failure_code, 452);
+    assert_false(session.needs_reset); /* MAIL was refused: nothing is open */
+    run(LOAD_PIPELINING_BDAT, 1, asked);
+    assert_int_equal(session.state, LOAD_OVER);
+}
+
+static void test_bdat_of_lmtp(void **state)
+{
+    static const char *const steps[] = {
+        "S: 220 mx LMTP",
+        "C: LHLO client.test|",
+        "S: 250-mx",
+        "S: 250-CHUNKING",
+        "S: 250 PIPELINING",
+        ">: begin",
+        "C: MAIL FROM:<load@client.test>|RCPT TO:<user1@sink.test>|RCPT TO:<user2@sink.test>|",
+        ">: add",
+        "C: MAIL FROM:<load@client.test>|RCPT TO:<user3@sink.test>|RCPT TO:<user4@sink.test>|",
+        "S: 250 Ok",
+        "S: 250 Ok",
+        "S: 250 Ok",
+        "S: 452 full",
+        "=: none",
+        "S: 250 Ok",
+        "=: accepted",
+        ">: follow 2",
+        "S: 250 Ok",
+        "S: 550 no",
+        "S: 550 no",
+        "S: 503 no recipients",
+        "=: reject",
+        NULL};
+    (void)state;
+    run_lmtp(LOAD_PIPELINING_BDAT, 2, steps);
+    assert_int_equal(session.messages_ended, 2);
+    assert_int_equal(session.recipients_accepted, 0);
+}
+
+static void test_bdat_closing(void **state)
+{
+    static const char *const between[] = {BDAT_GREETING, ">: begin",    "M: 1",       ">: add",
+                                          "M: 2",        "S: 250 Ok",   "S: 250 Ok",  "S: 250 kept",
+                                          ">: follow 2", "S: 421 down", "=: closing", NULL};
+    static const char *const within[] = {BDAT_GREETING, ">: begin",    "M: 1",
+                                         ">: add",      "M: 2",        "S: 250 Ok",
+                                         "S: 421 down", "=: tempfail", NULL};
+    (void)state;
+    run(LOAD_PIPELINING_BDAT, 1, between);
+    assert_int_equal(session.state, LOAD_OVER);
+    run(LOAD_PIPELINING_BDAT, 1, within);
+    assert_int_equal(session.failure_code, 421);
+}
+
+static void test_chunk_line(void **state)
+{
+    uint8_t octets[LOAD_CHUNK_LINE_MAX];
+    (void)state;
+    assert_int_equal(load_session_put_chunk(1234, octets), 16);
+    assert_memory_equal(octets, "BDAT 1234 LAST\r\n", 16);
+    assert_true(load_session_put_chunk(1ull << 31, octets) <= LOAD_CHUNK_LINE_MAX);
+}
+
 /* ---- AUTH ---- */
 
 static void run_auth(const char *const *steps)
@@ -899,6 +1111,14 @@ int main(void)
         cmocka_unit_test(test_lmtp_closing_between_verdicts),
         cmocka_unit_test(test_lmtp_knows_its_last_verdict),
         cmocka_unit_test(test_lmtp_greeting_refused),
+        cmocka_unit_test(test_bdat),
+        cmocka_unit_test(test_bdat_where_it_is_not_offered),
+        cmocka_unit_test(test_bdat_window),
+        cmocka_unit_test(test_bdat_behind_a_transaction_that_was_left_open),
+        cmocka_unit_test(test_bdat_content_of_nobody),
+        cmocka_unit_test(test_bdat_of_lmtp),
+        cmocka_unit_test(test_bdat_closing),
+        cmocka_unit_test(test_chunk_line),
         cmocka_unit_test(test_auth),
         cmocka_unit_test(test_auth_refused),
         cmocka_unit_test(test_credentials),
