@@ -65,55 +65,6 @@ static void mark_ready(struct load_clients *clients, struct load_client *client)
     clients->up++;
 }
 
-/* No reply outstanding: the next message, or the end of this session. */
-static void leave_idle(struct load_clients *clients, struct load_client *client)
-{
-    if (!clients->has_begun) {
-        set_deadline(clients, client, LOAD_NEVER);
-        return;
-    }
-    if (!load_flight_may_start(clients, client)) {
-        if (load_clients_await_due(clients, client))
-            set_deadline(clients, client, LOAD_NEVER);
-        else
-            load_session_quit(&client->session);
-        return;
-    }
-    const struct load_flight *flight = load_flight_start(clients, client);
-    load_session_begin(&client->session, clients->script, flight->sequence);
-}
-
-bool load_client_has_room(const struct load_clients *clients, const struct load_client *client)
-{
-    if (client->session.mode != LOAD_PIPELINING_BDAT) return false;
-    return load_session_has_message(&client->session) &&
-           client->flight_count < clients->config->window;
-}
-
-/* Replies are awaited, and there is room for a message more; an open loop tells when it is due. */
-static void fill_window(struct load_clients *clients, struct load_client *client)
-{
-    if (!load_flight_may_start(clients, client)) {
-        if (clients->is_open) load_clients_await_due(clients, client);
-        return;
-    }
-    (void)load_flight_start(clients, client);
-    load_session_add(&client->session);
-}
-
-/* Sends what the session wants, if nothing is being sent. */
-void load_client_act(struct load_clients *clients, struct load_client *client)
-{
-    if (client->state != LOAD_CLIENT_UP || client->is_sending) return;
-    if (client->session.state == LOAD_IDLE)
-        leave_idle(clients, client);
-    else if (load_client_has_room(clients, client))
-        fill_window(clients, client);
-    if (client->session.wants == LOAD_WANTS_NOTHING) return;
-    load_send_wanted(clients, client);
-    set_deadline_of_reply(clients, client);
-}
-
 static uint64_t pause_ns(struct load_clients *clients, const struct load_client *client)
 {
     uint32_t doublings = client->failures > 8 ? 8 : client->failures;
@@ -180,6 +131,113 @@ static void leave(struct load_clients *clients, struct load_client *client, bool
     /* A socket that is connecting is left alone: shut, the kernel would connect it once more. */
     if (was_up && !waits_for_server) (void)shutdown(client->socket, SHUT_RDWR);
     close_if_quiet(clients, client);
+}
+
+/* RST: what is received is not shut but cancelled, as a FIN would go ahead of it. */
+static void reset(struct load_clients *clients, struct load_client *client)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    (void)setsockopt(client->socket, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    ring_cancel(clients->ring, load_client_token(client, RING_OP_RECEIVE),
+                load_client_token(client, RING_OP_CANCEL));
+    client->operations++;
+    leave(clients, client, true);
+    set_deadline(clients, client, LOAD_NEVER);
+}
+
+/* The session has nothing more to do. */
+static void quit(struct load_clients *clients, struct load_client *client)
+{
+    switch ((enum load_quit)clients->config->quit) {
+    case LOAD_QUIT_QUIT:
+        load_session_quit(&client->session);
+        break;
+    case LOAD_QUIT_RESET:
+        reset(clients, client);
+        break;
+    case LOAD_QUIT_DROP:
+        leave(clients, client, false);
+        break;
+    }
+}
+
+/* Whether a session without messages goes on; one of connect-only counts where it ends. */
+static bool is_held(struct load_clients *clients)
+{
+    if (clients->config->scenario == LOAD_SCENARIO_IDLE)
+        return load_share_may_start(&clients->share, clients->now_ns);
+    if (load_share_may_start(&clients->share, clients->now_ns))
+        (void)load_share_start(&clients->share);
+    return false;
+}
+
+/* -w: the next message waits, counted from the end of the one before. */
+static bool is_to_think(struct load_clients *clients, struct load_client *client)
+{
+    if (!clients->config->has_think || client->served == 0) return false;
+    if (client->thinks_until_ns == 0) {
+        uint64_t pause_ns = load_pause_draw(&clients->config->think, &clients->random);
+        client->thinks_until_ns = clients->now_ns + pause_ns;
+    }
+    client->is_thinking = client->thinks_until_ns > clients->now_ns;
+    if (!client->is_thinking) client->thinks_until_ns = 0;
+    return client->is_thinking;
+}
+
+/* No reply outstanding: the next message, or the end of this session. */
+static void leave_idle(struct load_clients *clients, struct load_client *client)
+{
+    bool is_mute = clients->config->scenario != LOAD_SCENARIO_DELIVER;
+
+    if (!clients->has_begun || (is_mute && is_held(clients))) {
+        set_deadline(clients, client, LOAD_NEVER);
+        return;
+    }
+    if (is_mute || !load_flight_may_start(clients, client)) {
+        if (!is_mute && load_clients_await_due(clients, client))
+            set_deadline(clients, client, LOAD_NEVER);
+        else
+            quit(clients, client);
+        return;
+    }
+    if (is_to_think(clients, client)) {
+        set_deadline(clients, client, client->thinks_until_ns);
+        return;
+    }
+    const struct load_flight *flight = load_flight_start(clients, client);
+    load_session_begin(&client->session, clients->script, flight->sequence);
+}
+
+bool load_client_has_room(const struct load_clients *clients, const struct load_client *client)
+{
+    if (client->session.mode != LOAD_PIPELINING_BDAT) return false;
+    return load_session_has_message(&client->session) &&
+           client->flight_count < clients->config->window;
+}
+
+/* Replies are awaited, and there is room for a message more; an open loop tells when it is due. */
+static void fill_window(struct load_clients *clients, struct load_client *client)
+{
+    if (!load_flight_may_start(clients, client)) {
+        if (clients->is_open) load_clients_await_due(clients, client);
+        return;
+    }
+    (void)load_flight_start(clients, client);
+    load_session_add(&client->session);
+}
+
+/* Sends what the session wants, if nothing is being sent. */
+void load_client_act(struct load_clients *clients, struct load_client *client)
+{
+    if (client->state != LOAD_CLIENT_UP || client->is_sending) return;
+    if (client->session.state == LOAD_IDLE)
+        leave_idle(clients, client);
+    else if (load_client_has_room(clients, client))
+        fill_window(clients, client);
+    if (client->state != LOAD_CLIENT_UP || client->session.wants == LOAD_WANTS_NOTHING) return;
+    load_send_wanted(clients, client);
+    set_deadline_of_reply(clients, client);
 }
 
 /* The connection broke under us, or is broken off. */
@@ -277,6 +335,8 @@ static void begin_session(struct load_clients *clients, struct load_client *clie
                      load_clients_since(clients, client->asked_ns));
     client->state = LOAD_CLIENT_UP;
     client->served = 0;
+    client->is_thinking = false;
+    client->thinks_until_ns = 0;
     client->serves = load_plan_draw_per_connection(&clients->share, &clients->random);
     client->is_sending = false;
     client->is_sending_content = false;
@@ -352,6 +412,9 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
     case LOAD_EVENT_READY:
         clients->has_ehlo = true;
         clients->tally.sessions[client->session.mode]++;
+        if (clients->has_begun && clients->now_ns >= clients->measure_ns &&
+            clients->now_ns < clients->end_ns)
+            clients->tally.sessions_in_time++;
         mark_ready(clients, client);
         break;
     case LOAD_EVENT_GO_AHEAD:
@@ -540,7 +603,10 @@ void load_client_expire(struct load_clients *clients, struct load_client *client
         cancel_connect(clients, client);
         break;
     case LOAD_CLIENT_UP:
-        lose(clients, client, LOAD_OUTCOME_TIMEOUT, 0);
+        if (client->is_thinking && client->session.state == LOAD_IDLE)
+            load_client_act(clients, client);
+        else
+            lose(clients, client, LOAD_OUTCOME_TIMEOUT, 0);
         break;
     case LOAD_CLIENT_CLOSING:
         (void)shutdown(client->socket, SHUT_RDWR);

@@ -66,13 +66,15 @@ struct load_client {
     bool was_reached;
     bool was_connected;
     bool is_queued;              /* in the queue to connect */
+    bool is_thinking;            /* until its deadline */
     bool is_idle_queued;         /* among those that wait for a message to become due */
     struct load_flight *flights; /* a ring of flight_mask + 1 */
     uint32_t first_flight;       /* where the oldest is       */
     uint32_t flight_count;       /* in flight; in stream the second one's group has left only */
     uint32_t kept_count;         /* behind them: taken back, start before any new one        */
     uint32_t flight_mask;
-    uint32_t sending;      /* whose content is being sent, counted from the oldest */
+    uint32_t sending; /* whose content is being sent, counted from the oldest */
+    uint64_t thinks_until_ns;
     uint64_t asked_ns;     /* when what the server owes us a reply to left */
     uint64_t deadline_ns;  /* UINT64_MAX: none */
     struct bytes outgoing; /* what is left of a plain send; size 0: by block->message */

@@ -26,6 +26,8 @@
 #define SUBJECT_MAX       900u /* RFC 5322 2.1.1: a line is 998 */
 
 static const char *const pipelining_choices[] = {"auto", "off", "group", "stream", NULL};
+static const char *const scenario_choices[] = {"deliver", "connect-only", "idle", NULL};
+static const char *const quit_choices[] = {"quit", "rset", "drop", NULL};
 static const char *const progress_choices[] = {"auto", "line", "none", NULL};
 
 #define FIELD(name) .offset = offsetof(struct load_config, name)
@@ -90,6 +92,13 @@ static const struct option_row rows[] = {
      FIELD(per_connection_text),
      .argument = "N",
      .help = "messages per connection: N, A-B or inf [inf]"},
+    {.kind = OPTION_TEXT,
+     .letter = 'w',
+     .name = "think",
+     FIELD(think_text),
+     .argument = "T",
+     .help = "closed loop: pause between messages on a connection, good to 5 ms: 50ms | 10ms-2s | "
+             "exp:50ms [0]"},
     {.kind = OPTION_DURATION,
      .name = "warmup",
      FIELD(warmup_ns),
@@ -190,6 +199,20 @@ static const struct option_row rows[] = {
      .help = "with --bdat: messages in flight on a connection [1]",
      .minimum = 1,
      .maximum = LOAD_WINDOW_MAX},
+    {.kind = OPTION_CHOICE,
+     .name = "scenario",
+     FIELD(scenario),
+     .argument = "NAME",
+     .choices = scenario_choices,
+     .help = "deliver | connect-only | idle: mail; sessions that greet and end, again and again, "
+             "as many as -n; sessions that are held for -d [deliver]"},
+    {.kind = OPTION_CHOICE,
+     .name = "quit",
+     FIELD(quit),
+     .argument = "MODE",
+     .choices = quit_choices,
+     .help =
+         "quit | rset | drop: how a session ends: by QUIT, TCP RST, or FIN without QUIT [quit]"},
     {.kind = OPTION_DURATION,
      .name = "timeout",
      FIELD(timeout_ns),
@@ -477,11 +500,41 @@ static bool check_chunks(struct load_config *config, char *error)
     return true;
 }
 
+/* An open loop has its own times, and a message that is on its way already can't be put off. */
+static bool check_think(struct load_config *config, char *error)
+{
+    if (config->think_text == NULL) return true;
+    if (!load_pause_parse(&config->think, config->think_text))
+        return fail(error, "-w, --think '%s': try 50ms, 10ms-2s, exp:50ms; an hour at most",
+                    config->think_text);
+    config->has_think = config->think.high_ns > 0;
+    if (!config->has_think) return true;
+    if (config->rate_per_s > 0)
+        return fail(error, "-w, --think is of a closed loop: -R says when messages are due");
+    if (config->pipelining == LOAD_PIPELINING_STREAM || config->window > 1)
+        return fail(error, "-w, --think leaves no message to send ahead: not with --pipelining "
+                           "stream or --window");
+    return true;
+}
+
+static bool check_scenario(struct load_config *config, char *error)
+{
+    if (config->scenario == LOAD_SCENARIO_DELIVER) return true;
+    if (config->rate_per_s > 0)
+        return fail(error, "--scenario %s sends no messages: -R has no use there",
+                    load_scenario_name((enum load_scenario)config->scenario));
+    if (config->scenario == LOAD_SCENARIO_IDLE && config->messages != LOAD_UNLIMITED)
+        return fail(error, "--scenario idle sends no messages: -d says how long it holds sessions");
+    return true;
+}
+
 static bool check_values(struct load_config *config, char *error)
 {
+    if (!check_scenario(config, error)) return false;
     if (!check_chunks(config, error)) return false;
     if (!check_spans(config, error)) return false;
     if (!check_schedule(config, error)) return false;
+    if (!check_think(config, error)) return false;
     if (!check_thresholds(config, error)) return false;
     if (!check_texts(config, error)) return false;
     if (!load_length_parse(&config->length, config->length_text, LOAD_MAIL_LENGTH_MAX))
@@ -604,4 +657,14 @@ enum load_config_outcome load_config_read(struct load_config *config, int argc, 
     if (!check_values(config, error)) return LOAD_CONFIG_WRONG;
     if (!check_target(config, argc, argv, result.first_operand, error)) return LOAD_CONFIG_WRONG;
     return LOAD_CONFIG_READY;
+}
+
+const char *load_scenario_name(enum load_scenario scenario)
+{
+    return scenario_choices[scenario];
+}
+
+const char *load_quit_name(enum load_quit quit)
+{
+    return quit_choices[quit];
 }

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "loadgen/load_length.h"
+#include "loadgen/load_pause.h"
 #include "loadgen/load_schedule.h"
 #include "loadgen/load_session.h"
 #include "loadgen/load_threshold.h"
@@ -23,6 +24,20 @@
 #define LOAD_UNLIMITED        UINT64_MAX
 
 enum load_progress_mode { LOAD_PROGRESS_AUTO, LOAD_PROGRESS_LINE, LOAD_PROGRESS_NONE };
+
+/* What the connections are for. */
+enum load_scenario {
+    LOAD_SCENARIO_DELIVER,
+    LOAD_SCENARIO_CONNECT, /* banner, EHLO, QUIT, and again             */
+    LOAD_SCENARIO_IDLE,    /* sessions that are held and say nothing    */
+};
+
+/* How a session ends that has nothing more to do. */
+enum load_quit {
+    LOAD_QUIT_QUIT,
+    LOAD_QUIT_RESET, /* TCP RST */
+    LOAD_QUIT_DROP,  /* FIN     */
+};
 
 struct load_config {
     uint64_t connections;
@@ -58,8 +73,12 @@ struct load_config {
     bool is_strict;     /* an INVALID run is a failure */
     const char *target; /* as given, or the default  */
     int pipelining;     /* enum load_pipelining      */
-    uint64_t window;    /* messages in flight on a connection; more than one with BDAT only */
-    int progress;       /* enum load_progress_mode */
+    int scenario;       /* enum load_scenario */
+    int quit;           /* enum load_quit */
+    bool has_think;
+    struct load_pause think; /* between two messages of a connection */
+    uint64_t window;         /* messages in flight on a connection; more than one with BDAT only */
+    int progress;            /* enum load_progress_mode */
     bool no_histogram;
     bool is_quiet;
     bool is_verbose;
@@ -77,6 +96,7 @@ struct load_config {
     const char *per_connection_text;
     const char *recipients_text;
     const char *arrival_text;
+    const char *think_text;
     const char *length_text;
     const char *threshold_text;
     const char *cpus_text;
@@ -94,6 +114,9 @@ enum load_config_outcome {
 /* Reads the command line and the environment, checks, resolves the target. */
 MUST_USE enum load_config_outcome load_config_read(struct load_config *config, int argc,
                                                    char **argv, char *error);
+
+const char *load_scenario_name(enum load_scenario scenario);
+const char *load_quit_name(enum load_quit quit);
 
 /* Loopback, RFC 1918, unique local, link-local or shared (RFC 6598) address space. */
 bool load_config_is_private(const struct net_address *address);

@@ -116,6 +116,9 @@ static json_t *make_config(const struct load_result *result)
     set_text(object, "pipelining_asked",
              load_pipelining_name((enum load_pipelining)config->pipelining));
     set_count(object, "window", config->window);
+    set_text(object, "scenario", load_scenario_name((enum load_scenario)config->scenario));
+    set_text(object, "quit", load_quit_name((enum load_quit)config->quit));
+    set_text(object, "think", config->has_think ? config->think_text : "");
     set_text(object, "protocol", config->is_lmtp ? "lmtp" : "smtp");
     set(object, "auth", json_boolean(config->credentials != NULL));
     set_text(object, "tls", "off");
@@ -232,6 +235,7 @@ static json_t *make_totals(const struct load_result *result, const struct load_t
     set_count(object, "wire_rx_bytes", tally->received_bytes);
     set_count(object, "connects", tally->connects);
     set_count(object, "reconnects", tally->reconnects);
+    set_count(object, "sessions_in_time", tally->sessions_in_time);
     set_count(object, "lost", tally->lost);
     return object;
 }
@@ -240,6 +244,7 @@ static json_t *make_rates(const struct load_result *result)
 {
     json_t *object = json_object();
     set(object, "due_per_s", result->plan->rate_per_s > 0 ? json_real(result->due_per_s) : NULL);
+    set(object, "sessions_per_s", json_real(load_result_sessions_per_s(result)));
     set(object, "accepted_per_s", json_real(result->accepted_per_s));
     set(object, "body_bytes_per_s", json_real(result->body_bytes_per_s));
     return object;

@@ -210,6 +210,9 @@ static void put_totals(const struct load_result *result, FILE *file)
     (void)fprintf(file, "connections %11s asked %13s reached %7s lost, %s reopened\n",
                   count_text(a, result->plan->connections), count_text(b, tally->reached),
                   count_text(c, tally->lost), count_text(d, tally->reconnects));
+    if (result->config->scenario != LOAD_SCENARIO_DELIVER)
+        (void)fprintf(file, "sessions    %11s ready %17.1f connections/s\n",
+                      count_text(a, tally->sessions_in_time), load_result_sessions_per_s(result));
     (void)fprintf(file, "recipients  %11s accepted %10s rejected\n",
                   count_text(a, tally->recipients_accepted),
                   count_text(b, tally->recipients_rejected));

@@ -61,6 +61,12 @@ static uint64_t count_late(const struct histogram *lateness, uint64_t limit_ns)
     return histogram_count_between(lateness, limit_ns + 1, UINT64_MAX);
 }
 
+double load_result_sessions_per_s(const struct load_result *result)
+{
+    double measured_s = (double)result->measured_ns / (double)CLOCK_NS_PER_S;
+    return measured_s > 0 ? (double)result->tally.sessions_in_time / measured_s : 0;
+}
+
 static void judge(struct load_result *result)
 {
     const struct load_tally *tally = &result->tally;

@@ -55,6 +55,9 @@ struct load_threshold_outcome load_result_threshold(const struct load_result *re
                                                     uint32_t index);
 bool load_result_reaches_thresholds(const struct load_result *result);
 
+/* Sessions that became ready, in the measured time. */
+double load_result_sessions_per_s(const struct load_result *result);
+
 /* Merges what the joined workers counted. 0 or -ENOMEM. */
 MUST_USE int load_result_open(struct load_result *result, const struct load_conductor *conductor);
 void load_result_close(struct load_result *result);

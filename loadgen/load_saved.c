@@ -335,7 +335,7 @@ static enum load_pipelining read_pipelining(struct reader *reader, const json_t 
                                             const char *field)
 {
     const char *name = read_text(reader, config, field);
-    for (uint32_t mode = 0; mode <= LOAD_PIPELINING_STREAM; mode++)
+    for (uint32_t mode = 0; mode < LOAD_PIPELINING_COUNT; mode++)
         if (strcmp(load_pipelining_name((enum load_pipelining)mode), name) == 0)
             return (enum load_pipelining)mode;
     fail(reader, "\"%s\" is no mode of pipelining", field);

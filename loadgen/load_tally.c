@@ -138,6 +138,7 @@ static void merge_counts(struct load_tally *into, const struct load_tally *from)
     into->connects += from->connects;
     into->reconnects += from->reconnects;
     into->reached += from->reached;
+    into->sessions_in_time += from->sessions_in_time;
     into->lost += from->lost;
     into->stale += from->stale;
     into->errors_beyond += from->errors_beyond;

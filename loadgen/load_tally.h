@@ -78,6 +78,7 @@ struct load_tally {
     uint64_t connects;
     uint64_t reconnects;
     uint64_t reached;                         /* connections that were ready at least once        */
+    uint64_t sessions_in_time;                /* that were ready before the end of -d */
     uint64_t lost;                            /* sessions that ended otherwise than by our QUIT   */
     uint64_t sessions[LOAD_PIPELINING_COUNT]; /* ready, by mode agreed        */
     uint64_t stale;       /* completions of an earlier life                     */

@@ -154,16 +154,19 @@ static void explain_failure(const struct load_result *result)
     if (result->tally.connects == 0)
         log_error("no connection to %s", target);
     else
-        log_error("%s accepted no message", target);
+        log_error("%s accepted no %s", target,
+                  result->config->scenario == LOAD_SCENARIO_DELIVER ? "message" : "session");
 }
 
 static int choose_exit(const struct load_result *result, int signal_number, bool is_written)
 {
     if (signal_number != 0) return 128 + signal_number;
     if (!is_written) return EXIT_CODE_FAILED;
-    if (result->tally.outcomes[LOAD_OUTCOME_ACCEPTED] +
-            result->warmup.outcomes[LOAD_OUTCOME_ACCEPTED] ==
-        0) {
+    bool is_mute = result->config->scenario != LOAD_SCENARIO_DELIVER;
+    uint64_t done = is_mute ? result->tally.reached
+                            : result->tally.outcomes[LOAD_OUTCOME_ACCEPTED] +
+                                  result->warmup.outcomes[LOAD_OUTCOME_ACCEPTED];
+    if (done == 0) {
         explain_failure(result);
         return EXIT_CODE_FAILED;
     }
