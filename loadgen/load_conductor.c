@@ -227,10 +227,15 @@ void load_conductor_run(struct load_conductor *conductor, const struct load_run 
     conductor->begin_ns = clock_now_ns();
     load_progress_begin(&conductor->progress, conductor->workers, conductor->count,
                         conductor->begin_ns);
+    struct load_kernel before;
+    struct load_kernel after;
+    load_kernel_read(&before, "/proc/net");
     conductor->is_begun = conductor->signal_number == 0;
     if (conductor->is_begun) tell_all(conductor, LOAD_COMMAND_BEGIN);
     watch(conductor);
     conductor->end_ns = clock_now_ns();
+    load_kernel_read(&after, "/proc/net");
+    conductor->kernel = load_kernel_since(&before, &after);
     for (uint32_t index = 0; index < conductor->count; index++)
         load_worker_join(&conductor->workers[index]);
 }

@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "loadgen/load_files.h"
+#include "loadgen/load_kernel.h"
 #include "loadgen/load_progress.h"
 #include "loadgen/load_worker.h"
 
@@ -30,6 +31,7 @@ struct load_conductor {
     uint64_t begin_ns;  /* first message     */
     uint64_t end_ns;    /* the last worker ended */
     uint64_t started_realtime_ns;
+    struct load_kernel kernel; /* what it counted while messages were sent */
     bool is_begun;
 };
 

@@ -191,6 +191,28 @@ static void set_lateness(json_t *checks, const struct load_result *result)
     set_count(checks, "late_own_p99_ns", histogram_percentile(&result->tally.late_own, 99));
 }
 
+/* null: of a unix socket, or of a listener on another host. */
+static void set_kernel(json_t *checks, const struct load_result *result)
+{
+    const struct load_kernel *kernel = &result->kernel;
+    bool sees_listener = kernel->is_known && result->environment.is_same_host;
+    set(checks, "retransmits", NULL);
+    set(checks, "segments_sent", NULL);
+    set(checks, "listen_overflows", NULL);
+    if (kernel->is_known) set_count(checks, "retransmits", kernel->retransmits);
+    if (kernel->is_known) set_count(checks, "segments_sent", kernel->segments);
+    if (sees_listener) set_count(checks, "listen_overflows", kernel->listen_overflows);
+}
+
+static void set_trends(json_t *checks, const struct load_result *result)
+{
+    const struct load_trend *rate = &result->rate_trend;
+    const struct load_trend *p99 = &result->p99_trend;
+    set(checks, "steady", rate->is_known ? json_boolean(!rate->is_drift && !p99->is_drift) : NULL);
+    set(checks, "rate_drift_ratio", rate->is_known ? json_real(rate->drift_ratio) : NULL);
+    set(checks, "p99_drift_ratio", p99->is_known ? json_real(p99->drift_ratio) : NULL);
+}
+
 static json_t *make_verdict(const struct load_result *result)
 {
     static const char *const names[] = {"valid", "suspect", "invalid"};
@@ -209,8 +231,8 @@ static json_t *make_verdict(const struct load_result *result)
     set_count(checks, "connections_reached", result->tally.reached);
     set_count(checks, "connections_down_worst", load_progress_down_worst(result->progress));
     set(checks, "ceiling_per_s", NULL);
-    set(checks, "retransmits", NULL);
-    set(checks, "steady", NULL);
+    set_kernel(checks, result);
+    set_trends(checks, result);
     set_text(object, "status", names[result->verdict.status]);
     set(object, "reasons", reasons);
     set(object, "checks", checks);
@@ -266,6 +288,57 @@ static json_t *make_percentiles(const struct histogram *histogram)
     return object;
 }
 
+static void set_confidence(json_t *object, const char *name, const struct load_interval95 *interval)
+{
+    set(object, name, json_pack("[I, I]", (json_int_t)interval->low, (json_int_t)interval->high));
+}
+
+static json_t *make_confidence(const struct histogram *histogram)
+{
+    json_t *object = json_object();
+    struct load_interval95 interval;
+    char name[16];
+
+    for (uint32_t index = 0; index < sizeof percentiles / sizeof percentiles[0]; index++) {
+        (void)snprintf(name, sizeof name, "%g", percentiles[index]);
+        if (load_confidence_order(histogram, percentiles[index], &interval))
+            set_confidence(object, name, &interval);
+    }
+    return object;
+}
+
+/* Of the headline the single seconds' percentiles are known too. */
+static void widen_confidence(json_t *latencies, const struct load_result *result)
+{
+    bool is_open = result->plan->rate_per_s > 0;
+    json_t *latency = json_object_get(latencies, is_open ? "response" : "service");
+    json_t *object = json_object_get(latency, "ci95_ns");
+    struct load_interval95 interval;
+
+    if (load_result_confidence(result, 50, &interval)) set_confidence(object, "50", &interval);
+    if (load_result_confidence(result, 99, &interval)) set_confidence(object, "99", &interval);
+}
+
+/* Percentiles that fall among messages which were cut off: the true ones are not below. */
+static void add_bounds(json_t *latencies, const struct load_tally *tally)
+{
+    json_t *bounds = json_array();
+    json_t *response = json_object_get(latencies, "response");
+    char name[16];
+    uint64_t value;
+
+    for (uint32_t index = 0; index < sizeof percentiles / sizeof percentiles[0]; index++) {
+        (void)snprintf(name, sizeof name, "%g", percentiles[index]);
+        if (load_tally_percentile(&tally->response, percentiles[index], &value) &&
+            load_tally_is_bound(tally, value))
+            (void)json_array_append_new(bounds, json_string(name));
+    }
+    if (response == NULL || json_is_null(response))
+        json_decref(bounds);
+    else
+        set(response, "at_least", bounds);
+}
+
 /* NULL, so null, if nothing was recorded: it did not happen, or can't be told apart. */
 static json_t *make_latency(const struct histogram *histogram)
 {
@@ -280,7 +353,7 @@ static json_t *make_latency(const struct histogram *histogram)
     set_count(object, "stddev_ns", (uint64_t)histogram_deviation(histogram));
     set_count(object, "overflow_count", histogram->overflow_count);
     set(object, "percentiles_ns", make_percentiles(histogram));
-    set(object, "ci95_ns", NULL);
+    set(object, "ci95_ns", make_confidence(histogram));
     set(object, "hdr", encoded == NULL ? NULL : json_string(encoded));
     free(encoded);
     return object;
@@ -296,6 +369,7 @@ static json_t *make_latencies(const struct load_tally *tally)
     set(object, "lateness", make_latency(&tally->lateness));
     set(object, "late_own", make_latency(&tally->late_own));
     set(object, "reap_delay", make_latency(&tally->reap));
+    add_bounds(object, tally);
     return object;
 }
 
@@ -473,6 +547,7 @@ json_t *load_json_make(const struct load_result *result)
     set(root, "ramp_ns", json_integer((json_int_t)result->ramp_ns));
     set(root, "rates", make_rates(result));
     set(root, "latency", make_latencies(&result->tally));
+    widen_confidence(json_object_get(root, "latency"), result);
     set(root, "phases", make_phases(result));
     set(root, "replies", make_replies(&result->tally));
     set(root, "errors", make_errors(&result->tally));

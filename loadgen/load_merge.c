@@ -170,6 +170,13 @@ static void merge_measures(struct load_result *into, const struct load_result *f
     if (from->late_limit_ns > into->late_limit_ns) into->late_limit_ns = from->late_limit_ns;
     if (fabs(from->littles_ratio - 1) > fabs(into->littles_ratio - 1))
         into->littles_ratio = from->littles_ratio;
+    into->rate_trend.is_known &= from->rate_trend.is_known;
+    into->rate_trend.is_drift |= from->rate_trend.is_drift;
+    into->p99_trend.is_known = false; /* of the sum nobody looked at single seconds */
+    into->kernel.is_known &= from->kernel.is_known;
+    into->kernel.segments += from->kernel.segments;
+    into->kernel.retransmits += from->kernel.retransmits;
+    into->kernel.listen_overflows += from->kernel.listen_overflows;
     into->environment.is_same_host |= from->environment.is_same_host;
 }
 

@@ -9,6 +9,7 @@
 #define COLUMNS        78u
 #define HISTOGRAM_ROWS 12u
 #define BAR_COLUMNS    48u
+#define REAP_SHARE     0.05 /* of the p50: a larger error is said */
 
 const char *load_report_duration(char *out, uint64_t value_ns, uint64_t scale_ns)
 {
@@ -149,12 +150,30 @@ static void put_late_note(const struct load_result *result, FILE *file)
     put_wrapped(file, line, 0);
 }
 
+/* M12: completions are looked at in batches; what they wait for that is no time of the server's. */
+static void put_reap_note(const struct load_result *result, FILE *file)
+{
+    uint64_t median_ns = histogram_percentile(load_result_headline(result), 50);
+    uint64_t reap_ns = histogram_percentile(&result->tally.reap, 99);
+    char delay[UNITS_TEXT_MAX];
+    char line[256];
+
+    if (median_ns == 0 || (double)reap_ns <= REAP_SHARE * (double)median_ns) return;
+    (void)snprintf(line, sizeof line,
+                   "note: replies may have waited up to %s (reap delay p99, %.0f %% of the p50) "
+                   "before they were looked at: latencies may be so much too long",
+                   units_format_duration(delay, reap_ns),
+                   100 * (double)reap_ns / (double)median_ns);
+    put_wrapped(file, line, 0);
+}
+
 static void put_notes(const struct load_result *result, FILE *file)
 {
     enum load_pipelining asked = (enum load_pipelining)result->config->pipelining;
     char line[256];
 
     put_late_note(result, file);
+    put_reap_note(result, file);
     if (result->environment.is_same_host) {
         (void)snprintf(line, sizeof line,
                        "note: the target is this host: loadgen and the server share %u CPU%s",
@@ -227,18 +246,43 @@ static const char *percentile_text(char *out, const struct histogram *histogram,
     return load_report_duration(out, value, scale_ns);
 }
 
-static void put_latency_row(const char *name, const struct histogram *histogram, FILE *file)
+/* The same of response times, ">=" where messages that were cut off are among those below. */
+static const char *bound_text(char *out, const struct load_tally *tally,
+                              const struct histogram *histogram, uint64_t value_ns,
+                              uint64_t scale_ns)
+{
+    bool is_bound = histogram == &tally->response && load_tally_is_bound(tally, value_ns);
+    char value[LOAD_REPORT_VALUE_MAX];
+    (void)snprintf(out, LOAD_REPORT_VALUE_MAX + 2, "%s%s", is_bound ? ">=" : "",
+                   load_report_duration(value, value_ns, scale_ns));
+    return out;
+}
+
+static const char *latency_text(char *out, const struct load_tally *tally,
+                                const struct histogram *histogram, double percentile,
+                                uint64_t scale_ns)
+{
+    uint64_t value;
+    if (!load_tally_percentile(histogram, percentile, &value)) return "-";
+    return bound_text(out, tally, histogram, value, scale_ns);
+}
+
+static void put_latency_row(const char *name, const struct load_tally *tally,
+                            const struct histogram *histogram, FILE *file)
 {
     static const double shown[] = {50, 90, 99, 99.9};
     uint64_t scale_ns = row_scale(histogram);
-    char text[LOAD_REPORT_VALUE_MAX];
+    uint64_t mean_ns = (uint64_t)histogram_mean(histogram);
+    char text[LOAD_REPORT_VALUE_MAX + 2];
 
     (void)fprintf(file, "%-9s %8s", name, load_report_duration(text, histogram->minimum, scale_ns));
     for (uint32_t index = 0; index < 4; index++)
-        (void)fprintf(file, " %8s", percentile_text(text, histogram, shown[index], scale_ns));
-    (void)fprintf(file, " %8s", load_report_duration(text, histogram->maximum, scale_ns));
-    (void)fprintf(file, " %8s\n",
-                  load_report_duration(text, (uint64_t)histogram_mean(histogram), scale_ns));
+        (void)fprintf(file, " %8s", latency_text(text, tally, histogram, shown[index], scale_ns));
+    (void)fprintf(file, " %8s", bound_text(text, tally, histogram, histogram->maximum, scale_ns));
+    /* Any message that was cut off makes the mean too small. */
+    bool is_bound = histogram == &tally->response && tally->unfinished.total_count > 0;
+    (void)fprintf(file, "%s%*s\n", is_bound ? " >=" : " ", is_bound ? 6 : 8,
+                  load_report_duration(text, mean_ns, scale_ns));
 }
 
 static void put_bar(FILE *file, uint64_t count, uint64_t largest)
@@ -294,6 +338,20 @@ static void put_meaning(bool is_open, FILE *file)
                 2);
 }
 
+static void put_confidence(const struct load_result *result, FILE *file)
+{
+    uint64_t scale_ns = row_scale(load_result_headline(result));
+    struct load_interval95 interval;
+    char low[LOAD_REPORT_VALUE_MAX];
+    char high[LOAD_REPORT_VALUE_MAX];
+
+    if (!load_result_confidence(result, 99, &interval)) return;
+    (void)fprintf(file, "  %s p99 is between %s and %s (95 %%)\n",
+                  result->plan->rate_per_s > 0 ? "response" : "service",
+                  load_report_duration(low, interval.low, scale_ns),
+                  load_report_duration(high, interval.high, scale_ns));
+}
+
 static void put_latency(const struct load_result *result, FILE *file)
 {
     const struct load_tally *tally = &result->tally;
@@ -302,14 +360,16 @@ static void put_latency(const struct load_result *result, FILE *file)
     (void)fprintf(file, "\n%-9s %8s %8s %8s %8s %8s %8s %8s\n", "latency", "min", "p50", "p90",
                   "p99", "p99.9", "max", "mean");
     bool is_open = result->plan->rate_per_s > 0;
-    if (is_open) put_latency_row("response", &tally->response, file);
-    put_latency_row("service", &tally->service, file);
-    if (is_open) put_latency_row("lateness", &tally->lateness, file);
+    if (is_open) put_latency_row("response", tally, &tally->response, file);
+    put_latency_row("service", tally, &tally->service, file);
+    if (is_open) put_latency_row("lateness", tally, &tally->lateness, file);
+    put_confidence(result, file);
     put_meaning(is_open, file);
     if (!result->config->no_histogram)
         load_report_histogram(is_open ? &tally->response : &tally->service, file);
-    if (tally->unfinished.total_count > 0) put_latency_row("cut off", &tally->unfinished, file);
-    if (tally->failure.total_count > 0) put_latency_row("failure", &tally->failure, file);
+    if (tally->unfinished.total_count > 0)
+        put_latency_row("cut off", tally, &tally->unfinished, file);
+    if (tally->failure.total_count > 0) put_latency_row("failure", tally, &tally->failure, file);
 }
 
 static void put_phases(const struct load_result *result, FILE *file)
@@ -395,13 +455,13 @@ static void put_thresholds(const struct load_result *result, FILE *file)
 static void put_last_lines(const struct load_result *result, FILE *file)
 {
     bool is_open = result->plan->rate_per_s > 0;
-    const struct histogram *shown = is_open ? &result->tally.response : &result->tally.service;
-    char text[LOAD_REPORT_VALUE_MAX];
+    const struct histogram *shown = load_result_headline(result);
+    char text[LOAD_REPORT_VALUE_MAX + 2];
     uint64_t scale_ns = row_scale(shown);
 
     (void)fprintf(file, "\nMessages/sec:  %.2f\n", result->accepted_per_s);
     (void)fprintf(file, "%s %s\n", is_open ? "Response p99: " : "Service p99:  ",
-                  percentile_text(text, shown, 99, scale_ns));
+                  latency_text(text, &result->tally, shown, 99, scale_ns));
 }
 
 void load_report_write(const struct load_result *result, FILE *file)

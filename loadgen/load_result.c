@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "version.h"
 
+#include <stdlib.h>
+
 static void merge_workers(struct load_result *result, const struct load_conductor *conductor)
 {
     double area_ns = 0;
@@ -23,6 +25,9 @@ static void merge_workers(struct load_result *result, const struct load_conducto
         if (clients->gave_up != 0) result->gave_up = clients->gave_up;
     }
     result->littles_ratio = spent_ns > 0 ? area_ns / spent_ns : 1;
+    /* A message that the run's end cut took its age at least: no percentile may do without it. */
+    histogram_merge(&result->tally.response, &result->tally.unfinished);
+    histogram_merge(&result->warmup.response, &result->warmup.unfinished);
 }
 
 /* All of -d, even if nothing came any more; where the run ended before, to the last outcome. */
@@ -61,6 +66,84 @@ static uint64_t count_late(const struct histogram *lateness, uint64_t limit_ns)
     return histogram_count_between(lateness, limit_ns + 1, UINT64_MAX);
 }
 
+/* A second that was measured whole: no warm-up, no drain. */
+static bool is_measured(const struct load_result *result, const struct load_interval *interval)
+{
+    uint64_t begin_ns = result->plan->warmup_ns;
+    uint64_t middle_ns = interval->start_ns + interval->length_ns / 2;
+    return interval->length_ns > CLOCK_NS_PER_S / 2 && middle_ns > begin_ns &&
+           middle_ns < begin_ns + result->measured_ns;
+}
+
+enum column { COLUMN_RATE, COLUMN_P50, COLUMN_P99 };
+
+/* -1: not known in that second. */
+static double read_column(const struct load_result *result, const struct load_interval *interval,
+                          enum column column)
+{
+    const struct load_interval_latency *latency =
+        result->plan->rate_per_s > 0 ? &interval->response : &interval->service;
+    uint64_t value_ns = column == COLUMN_P50 ? latency->p50_ns : latency->p99_ns;
+    if (column == COLUMN_RATE)
+        return (double)interval->accepted * (double)CLOCK_NS_PER_S / (double)interval->length_ns;
+    return value_ns > 0 ? (double)value_ns : -1;
+}
+
+/* A column of the measured seconds, to be freed; NULL with *count 0 if there is none. */
+static double *make_column(const struct load_result *result, enum column column, uint32_t *count)
+{
+    const struct load_progress *progress = result->progress;
+    *count = 0;
+    if (progress->count == 0) return NULL;
+    double *values = calloc(progress->count, sizeof *values);
+    if (values == NULL) return NULL;
+    for (uint32_t index = 0; index < progress->count; index++)
+        if (is_measured(result, &progress->intervals[index]))
+            values[(*count)++] = read_column(result, &progress->intervals[index], column);
+    return values;
+}
+
+static struct load_trend measure_trend(const struct load_result *result, enum column column)
+{
+    uint32_t count;
+    double *values = make_column(result, column, &count);
+    struct load_trend trend = load_steady_measure(values, count);
+    free(values);
+    return trend;
+}
+
+/* Retransmissions are no matter of a unix socket, and the queue of a listener elsewhere is not
+ * seen from here: nothing is known then. */
+static struct load_kernel choose_kernel(const struct load_result *result,
+                                        const struct load_conductor *conductor)
+{
+    struct load_kernel kernel = conductor->kernel;
+    if (result->environment.is_unix) kernel.is_known = false;
+    if (!result->environment.is_same_host) kernel.listen_overflows = 0;
+    return kernel;
+}
+
+const struct histogram *load_result_headline(const struct load_result *result)
+{
+    return result->plan->rate_per_s > 0 ? &result->tally.response : &result->tally.service;
+}
+
+bool load_result_confidence(const struct load_result *result, double percentile,
+                            struct load_interval95 *interval)
+{
+    const struct histogram *histogram = load_result_headline(result);
+    uint64_t value;
+    uint32_t count;
+
+    CHECK(percentile == 50 || percentile == 99); /* those are kept of each second */
+    if (!load_confidence_order(histogram, percentile, interval)) return false;
+    if (!load_tally_percentile(histogram, percentile, &value)) return false;
+    double *seconds = make_column(result, percentile == 50 ? COLUMN_P50 : COLUMN_P99, &count);
+    load_confidence_widen(interval, value, seconds, count);
+    free(seconds);
+    return true;
+}
+
 double load_result_sessions_per_s(const struct load_result *result)
 {
     double measured_s = (double)result->measured_ns / (double)CLOCK_NS_PER_S;
@@ -93,6 +176,10 @@ static void judge(struct load_result *result)
         .busy_worst = load_progress_busy_worst(result->progress),
         .busy_max_ratio = result->busy_max_ratio,
         .gave_up = result->gave_up,
+        .rate_trend = result->rate_trend,
+        .p99_trend = result->p99_trend,
+        .kernel = result->kernel,
+        .somaxconn = result->environment.somaxconn,
     };
     result->verdict = load_verdict_make(&facts);
 }
@@ -133,6 +220,9 @@ int load_result_open(struct load_result *result, const struct load_conductor *co
             (double)result->tally.due * (double)CLOCK_NS_PER_S / (double)result->measured_ns;
     uint64_t one_percent_ns = histogram_percentile(&result->tally.service, 50) / 100;
     result->late_limit_ns = one_percent_ns > CLOCK_NS_PER_MS ? one_percent_ns : CLOCK_NS_PER_MS;
+    result->rate_trend = measure_trend(result, COLUMN_RATE);
+    result->p99_trend = measure_trend(result, COLUMN_P99);
+    result->kernel = choose_kernel(result, conductor);
     judge(result);
     return 0;
 }

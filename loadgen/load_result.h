@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "loadgen/load_conductor.h"
+#include "loadgen/load_confidence.h"
 #include "loadgen/load_environment.h"
 #include "loadgen/load_tally.h"
 #include "loadgen/load_verdict.h"
@@ -27,7 +28,10 @@ struct load_result {
     struct load_tally tally;  /* of the measured time */
     struct load_tally warmup; /* of messages due before it */
     struct load_verdict verdict;
-    const char *version; /* of the loadgen that made it */
+    struct load_trend rate_trend; /* of the messages accepted each second */
+    struct load_trend p99_trend;
+    struct load_kernel kernel; /* not known where it says nothing about this run */
+    const char *version;       /* of the loadgen that made it */
     uint64_t run;
     uint64_t started_realtime_ns;
     uint64_t ramp_ns;
@@ -49,6 +53,14 @@ struct load_result {
     int argc;
     char **argv;
 };
+
+/* The headline's latency: response times, or in a closed loop service times. */
+const struct histogram *load_result_headline(const struct load_result *result);
+
+/* The headline's percentile (50 or 99) and, by order statistics and by the spread of the seconds,
+ * where it lies with 95 % of certainty. False if it is not shown. */
+MUST_USE bool load_result_confidence(const struct load_result *result, double percentile,
+                                     struct load_interval95 *interval);
 
 /* How the run fared with config->thresholds[index]. */
 struct load_threshold_outcome load_result_threshold(const struct load_result *result,

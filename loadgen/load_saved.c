@@ -430,6 +430,33 @@ static enum load_verdict_status read_status(struct reader *reader, const json_t 
     return LOAD_VERDICT_INVALID;
 }
 
+static double read_drift(const json_t *checks, const char *name)
+{
+    double ratio = json_number_value(json_object_get(checks, name));
+    return ratio >= -NUMBER_MAX && ratio <= NUMBER_MAX ? ratio : 0;
+}
+
+/* Of the two trends a file says only whether either is a drift. */
+static void read_checks(struct reader *reader, struct load_result *result, const json_t *checks)
+{
+    const json_t *steady = read_value(reader, checks, "steady");
+    bool is_known = json_is_boolean(steady);
+    result->rate_trend = (struct load_trend){
+        .is_known = is_known,
+        .is_drift = json_is_false(steady),
+        .drift_ratio = read_drift(checks, "rate_drift_ratio"),
+    };
+    result->p99_trend = (struct load_trend){
+        .is_known = json_is_number(json_object_get(checks, "p99_drift_ratio")),
+        .drift_ratio = read_drift(checks, "p99_drift_ratio"),
+    };
+    result->kernel.is_known = json_is_integer(json_object_get(checks, "segments_sent"));
+    if (!result->kernel.is_known) return;
+    result->kernel.segments = read_count(reader, checks, "segments_sent");
+    result->kernel.retransmits = read_count(reader, checks, "retransmits");
+    result->kernel.listen_overflows = read_count(reader, checks, "listen_overflows");
+}
+
 static void read_verdict(struct reader *reader, struct load_saved *saved)
 {
     struct load_result *result = &saved->result;
@@ -454,6 +481,7 @@ static void read_verdict(struct reader *reader, struct load_saved *saved)
     result->ring_overflows = read_count(reader, checks, "cq_overflows");
     result->ring_no_buffers = read_count(reader, checks, "receive_buffers_ran_out");
     result->tally.reached = read_count(reader, checks, "connections_reached");
+    read_checks(reader, result, checks);
 }
 
 static void read_thresholds(struct reader *reader, struct load_saved *saved)

@@ -168,6 +168,12 @@ bool load_tally_percentile(const struct histogram *histogram, double percentile,
     return true;
 }
 
+bool load_tally_is_bound(const struct load_tally *tally, uint64_t value_ns)
+{
+    if (tally->unfinished.total_count == 0) return false;
+    return tally->unfinished.minimum <= value_ns;
+}
+
 uint64_t load_tally_failed(const struct load_tally *tally)
 {
     uint64_t failed = 0;

@@ -90,7 +90,8 @@ struct load_tally {
     uint32_t error_count;
     uint64_t errors_beyond;
     struct histogram phases[LOAD_PHASE_COUNT];
-    struct histogram response;   /* open loop: due to last reply, of accepted messages    */
+    struct histogram response;   /* open loop: due to last reply, of accepted messages; in */
+                                 /* a result those that the run's end cut, by their age   */
     struct histogram service;    /* start to last reply, of accepted messages             */
     struct histogram failure;    /* due, or closed loop: start, to outcome of the others  */
     struct histogram unfinished; /* open loop: the age of those that the run's end cut    */
@@ -115,6 +116,9 @@ void load_tally_merge(struct load_tally *into, const struct load_tally *from);
  */
 MUST_USE bool load_tally_percentile(const struct histogram *histogram, double percentile,
                                     uint64_t *value);
+
+/* Whether a response time is a lower bound only: a message that was cut off had waited less. */
+bool load_tally_is_bound(const struct load_tally *tally, uint64_t value_ns);
 
 uint64_t load_tally_failed(const struct load_tally *tally);
 const char *load_outcome_name(enum load_outcome outcome);

@@ -130,6 +130,16 @@ static const struct histogram *find_span(const struct load_threshold *threshold,
     return NULL;
 }
 
+/* Accepted within the limit; what was cut off at a lesser age was not. */
+static uint64_t count_within(const struct load_threshold *threshold, const struct load_tally *tally,
+                             const struct histogram *span)
+{
+    uint64_t end_ns = threshold->within_ns + 1;
+    uint64_t count = histogram_count_between(span, 0, end_ns);
+    uint64_t cut = histogram_count_between(&tally->unfinished, 0, end_ns);
+    return span == &tally->response && cut <= count ? count - cut : count;
+}
+
 /* The value; false: nothing was measured that it could be told from. */
 static bool measure(const struct load_threshold *threshold, const struct load_tally *tally,
                     bool is_open, double accepted_per_s, double *value)
@@ -143,6 +153,10 @@ static bool measure(const struct load_threshold *threshold, const struct load_ta
     case LOAD_THRESHOLD_PERCENTILE:
         is_known = load_tally_percentile(span, threshold->percentile, &time_ns);
         *value = (double)time_ns;
+        /* It took so long at least: that may break a limit, but keeps none. */
+        if (is_known && span == &tally->response && load_tally_is_bound(tally, time_ns) &&
+            threshold->is_upper && (double)time_ns < threshold->limit)
+            return false;
         return is_known;
     case LOAD_THRESHOLD_MINIMUM:
         *value = (double)span->minimum;
@@ -160,9 +174,7 @@ static bool measure(const struct load_threshold *threshold, const struct load_ta
         *value = accepted_per_s;
         return true;
     case LOAD_THRESHOLD_WITHIN:
-        *value = asked > 0
-                     ? (double)histogram_count_between(span, 0, threshold->within_ns + 1) / asked
-                     : 0;
+        *value = asked > 0 ? (double)count_within(threshold, tally, span) / asked : 0;
         return asked > 0;
     }
     CHECK(false); /* a measure that does not exist */

@@ -2,18 +2,21 @@
 
 #include "base/units.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#define BUSY_LIMIT     0.95 /* in a closed loop a busy generator is normal, but says so      */
-#define CLOCK_LIMIT_NS 200u /* above, reading the clock has become a system call             */
-#define FAILED_PERCENT 1u   /* above, rate and latency are of a mixture */
-#define SHORTEST_NS    1000000000u
-#define LATE_SHARE     0.01 /* of the messages due may start late by our doing */
-#define LITTLE_LOW     0.98
-#define LITTLE_HIGH    1.02
-#define DOWN_LIMIT     1000u /* one connection in so many may be down                        */
+#define BUSY_LIMIT        0.95 /* in a closed loop a busy generator is normal, but says so      */
+#define CLOCK_LIMIT_NS    200u /* above, reading the clock has become a system call             */
+#define FAILED_PERCENT    1u   /* above, rate and latency are of a mixture */
+#define SHORTEST_NS       1000000000u
+#define LATE_SHARE        0.01 /* of the messages due may start late by our doing */
+#define LITTLE_LOW        0.98
+#define LITTLE_HIGH       1.02
+#define RETRANSMITS_LEAST 10u /* fewer move no percentile                             */
+#define RETRANSMITS_SHARE 0.001
+#define DOWN_LIMIT        1000u /* one connection in so many may be down                        */
 
 __attribute__((format(printf, 3, 4))) static void
 add(struct load_verdict *verdict, enum load_verdict_status status, const char *format, ...)
@@ -122,6 +125,35 @@ static void judge_schedule(struct load_verdict *verdict, const struct load_verdi
             facts->littles_ratio);
 }
 
+static void judge_trend(struct load_verdict *verdict, const struct load_trend *trend,
+                        const char *what)
+{
+    if (!trend->is_known || !trend->is_drift) return;
+    add(verdict, LOAD_VERDICT_SUSPECT,
+        "not steady: %s went %s by %.0f %% over the measured time (second half to first: %.2f); a "
+        "longer --warmup, or -d, tells where it ends",
+        what, trend->drift_ratio > 0 ? "up" : "down", 100 * fabs(trend->drift_ratio),
+        trend->halves_ratio);
+}
+
+static void judge_kernel(struct load_verdict *verdict, const struct load_verdict_facts *facts)
+{
+    const struct load_kernel *kernel = &facts->kernel;
+
+    if (!kernel->is_known) return;
+    if (kernel->retransmits >= RETRANSMITS_LEAST &&
+        (double)kernel->retransmits > RETRANSMITS_SHARE * (double)kernel->segments)
+        add(verdict, LOAD_VERDICT_SUSPECT,
+            "%llu of %llu TCP segments of this host were sent again: latencies hold the kernel's "
+            "waits for that, 200 ms and more each",
+            (unsigned long long)kernel->retransmits, (unsigned long long)kernel->segments);
+    if (kernel->listen_overflows > 0)
+        add(verdict, LOAD_VERDICT_SUSPECT,
+            "%llu connects found the server's queue full and tried again after a second: raise "
+            "its backlog and net.core.somaxconn (%s)",
+            (unsigned long long)kernel->listen_overflows, facts->somaxconn);
+}
+
 struct load_verdict load_verdict_make(const struct load_verdict_facts *facts)
 {
     struct load_verdict verdict = {.status = LOAD_VERDICT_VALID};
@@ -130,6 +162,9 @@ struct load_verdict load_verdict_make(const struct load_verdict_facts *facts)
     judge_population(&verdict, facts);
     judge_generator(&verdict, facts);
     judge_schedule(&verdict, facts);
+    judge_kernel(&verdict, facts);
+    judge_trend(&verdict, &facts->rate_trend, "messages accepted a second");
+    judge_trend(&verdict, &facts->p99_trend, "the p99");
     return verdict;
 }
 

@@ -6,6 +6,9 @@
  */
 #pragma once
 
+#include "loadgen/load_kernel.h"
+#include "loadgen/load_steady.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -39,9 +42,13 @@ struct load_verdict_facts {
     uint64_t late;     /* of them: started later than late_limit_ns                */
     uint64_t late_own; /* of these: although a session was idle                    */
     uint64_t late_limit_ns;
-    double littles_ratio;  /* in flight by time, to the messages' own times        */
-    double busy_worst;     /* of the busiest worker in its busiest second          */
-    uint32_t busy_seconds; /* seconds above LOAD_BUSY_INVALID, running             */
+    double littles_ratio;         /* in flight by time, to the messages' own times        */
+    double busy_worst;            /* of the busiest worker in its busiest second          */
+    uint32_t busy_seconds;        /* seconds above LOAD_BUSY_INVALID, running             */
+    struct load_trend rate_trend; /* of the messages accepted each second          */
+    struct load_trend p99_trend;
+    struct load_kernel kernel; /* not known where it says nothing about this run   */
+    const char *somaxconn;     /* of the kernel; for the reason                    */
 };
 
 struct load_verdict {

@@ -78,6 +78,31 @@ static void test_each_reason(void **state)
     check(facts, LOAD_VERDICT_INVALID, "Connection refused");
 }
 
+static void test_what_the_seconds_and_the_kernel_say(void **state)
+{
+    struct load_verdict_facts facts = good;
+    (void)state;
+
+    facts.rate_trend = (struct load_trend){
+        .is_known = true, .is_drift = true, .drift_ratio = -0.5, .halves_ratio = 0.75};
+    check(facts, LOAD_VERDICT_SUSPECT,
+          "not steady: messages accepted a second went down by 50 % over the measured time "
+          "(second half to first: 0.75)");
+    facts.rate_trend.is_drift = false;
+    facts.p99_trend = (struct load_trend){.is_known = true, .is_drift = true, .drift_ratio = 0.1};
+    check(facts, LOAD_VERDICT_SUSPECT, "not steady: the p99 went up by 10 %");
+    facts = good;
+    facts.somaxconn = "128";
+    facts.kernel = (struct load_kernel){.is_known = true, .segments = 10000, .retransmits = 10};
+    check(facts, LOAD_VERDICT_VALID, NULL);
+    facts.kernel.retransmits = 11;
+    check(facts, LOAD_VERDICT_SUSPECT, "11 of 10000 TCP segments");
+    facts.kernel = (struct load_kernel){.is_known = true, .listen_overflows = 1};
+    check(facts, LOAD_VERDICT_SUSPECT, "net.core.somaxconn (128)");
+    facts.kernel.is_known = false;
+    check(facts, LOAD_VERDICT_VALID, NULL);
+}
+
 static void test_invalid_outweighs_suspect(void **state)
 {
     struct load_verdict_facts facts = good;
@@ -148,6 +173,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_reason),
         cmocka_unit_test(test_each_reason_of_an_open_loop),
+        cmocka_unit_test(test_what_the_seconds_and_the_kernel_say),
         cmocka_unit_test(test_invalid_outweighs_suspect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
