@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define PAUSE_FIRST_NS (10 * CLOCK_NS_PER_MS)
 #define PAUSE_LAST_NS  CLOCK_NS_PER_S
@@ -47,8 +48,8 @@ static void settle(struct load_clients *clients, struct load_client *client)
 /* A failure: the next connect waits, and the population lacks one. */
 static void mark_down(struct load_clients *clients, struct load_client *client)
 {
-    settle(clients, client);
     client->failures++;
+    if (client->failures > clients->config->retry_connect) settle(clients, client);
     if (client->is_down) return;
     client->is_down = true;
     clients->down++;
@@ -274,9 +275,12 @@ static void give_up(struct load_clients *clients, int number)
 
 /* Before anything ever answered, a failure moves on to the target's next address, or ends the run.
  */
-static void judge_first_failure(struct load_clients *clients, uint32_t address_index, int number)
+static void judge_first_failure(struct load_clients *clients, const struct load_client *client,
+                                int number)
 {
+    uint32_t address_index = client->address_index;
     if (clients->tally.connects > 0) return;
+    if (client->failures <= clients->config->retry_connect) return;
     if (address_index < clients->address_index) return;
     if (clients->address_index + 1 < clients->config->address_count)
         clients->address_index++;
@@ -290,7 +294,21 @@ static void fail_connect(struct load_clients *clients, struct load_client *clien
     load_tally_error(&clients->tally, LOAD_PHASE_CONNECT, kind, number == ETIME ? 0 : number);
     log_debug("connection %u: %s at connect", client->index, load_tally_error_detail(number));
     mark_down(clients, client);
-    judge_first_failure(clients, client->address_index, number);
+    judge_first_failure(clients, client, number);
+}
+
+/* Of the address's family, and from the next local address. */
+static int open_socket(struct load_clients *clients, const struct net_address *address)
+{
+    const struct load_sources *sources = &clients->config->sources;
+    int socket = net_socket(address);
+
+    if (socket < 0 || sources->count == 0) return socket;
+    uint32_t index = (uint32_t)((clients->source_next++) % sources->count);
+    int error = load_source_bind(socket, &sources->addresses[index]);
+    if (error == 0) return socket;
+    (void)close(socket);
+    return error;
 }
 
 void load_client_connect(struct load_clients *clients, struct load_client *client)
@@ -300,7 +318,7 @@ void load_client_connect(struct load_clients *clients, struct load_client *clien
 
     CHECK(client->state == LOAD_CLIENT_RESTING);
     CHECK(client->operations == 0);
-    int socket = net_socket(address);
+    int socket = open_socket(clients, address);
     client->address_index = clients->address_index;
     if (socket < 0) {
         fail_connect(clients, client, -socket);
@@ -403,6 +421,14 @@ static void log_refusal(const struct load_client *client, enum load_phase phase,
     log_debug("connection %u: %s: %u %s", client->index, load_phase_name(phase), line->code, text);
 }
 
+static enum load_outcome outcome_of_refusal(const struct load_clients *clients,
+                                            const struct load_session *session)
+{
+    if (load_expects_has(&clients->config->expects, session->failure_phase, session->failure_code))
+        return LOAD_OUTCOME_EXPECTED;
+    return session->failure_code < 500 ? LOAD_OUTCOME_TEMPFAIL : LOAD_OUTCOME_REJECT;
+}
+
 static void act_on_event(struct load_clients *clients, struct load_client *client,
                          enum load_session_event event, enum load_phase phase)
 {
@@ -427,10 +453,8 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         load_flight_end(clients, client, LOAD_OUTCOME_ACCEPTED);
         break;
     case LOAD_EVENT_TEMPFAIL:
-        load_flight_end(clients, client, LOAD_OUTCOME_TEMPFAIL);
-        break;
     case LOAD_EVENT_REJECT:
-        load_flight_end(clients, client, LOAD_OUTCOME_REJECT);
+        load_flight_end(clients, client, outcome_of_refusal(clients, &client->session));
         break;
     case LOAD_EVENT_CLOSING:
         load_flight_drop(clients, client, LOAD_OUTCOME_TEMPFAIL, false);

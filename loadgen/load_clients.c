@@ -50,6 +50,7 @@ int load_clients_open(struct load_clients *clients, uint32_t connecting_max)
     clients->sweep_next = clients->count;
     clients->end_ns = LOAD_NEVER;
     clients->opened_ns = clients->now_ns;
+    clients->source_next = clients->share.next_sequence;
     clients->is_copied = load_send_is_copied(clients->mail, clients->script, clients->count);
     random_init(&clients->random, clients->config->seed, clients->share.next_sequence);
     clients->clients = calloc(clients->count, sizeof *clients->clients);

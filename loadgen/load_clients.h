@@ -50,6 +50,7 @@ struct load_clients {
     uint32_t first_connects; /* connections that were opened for the first time */
     uint64_t opened_ns;      /* when the first of them might be */
     uint32_t address_index;  /* of config->addresses: the one that answers */
+    uint64_t source_next;    /* of config->sources */
     uint32_t sweep_next;     /* clients from here on are still to be told of a change */
     uint32_t up;             /* sessions that are ready */
     uint32_t down;

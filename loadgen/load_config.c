@@ -20,6 +20,7 @@
 #define RECIPIENTS_MAX    1000u
 #define ADDRESS_MAX       254u /* RFC 5321 4.5.3.1.3: a path is 256 with its brackets */
 #define RATE_MAX          100000000u
+#define RETRIES_MAX       1000000u
 #define BACKLOG_MAX       16000000u
 #define BACKLOG_S         10u  /* of the rate */
 #define WARMUP_PART       10u  /* of -d, unless --warmup says otherwise */
@@ -141,6 +142,10 @@ static const struct option_row rows[] = {
      .name = "number",
      FIELD(numbers_recipients),
      .help = "number the recipients [on]"},
+    {.kind = OPTION_FLAG,
+     .name = "no-number",
+     FIELD(repeats_recipients),
+     .help = "the same recipients in every message: what a server's caches make of them"},
     {.kind = OPTION_TEXT,
      .letter = 'r',
      .name = "recipients",
@@ -213,6 +218,19 @@ static const struct option_row rows[] = {
      .choices = quit_choices,
      .help =
          "quit | rset | drop: how a session ends: by QUIT, TCP RST, or FIN without QUIT [quit]"},
+    {.kind = OPTION_TEXT,
+     .name = "expect",
+     FIELD(expect_text),
+     .argument = "LIST",
+     .help = "refusals that are no failures: RCPT=450,DATA.=421 (MAIL, RCPT, DATA, and DATA. "
+             "for the end of the content)"},
+    {.kind = OPTION_COUNT,
+     .name = "retry-connect",
+     FIELD(retry_connect),
+     .argument = "N",
+     .help = "tries of a connection to a server that refuses them yet, with pauses of up to a "
+             "second [0]",
+     .maximum = RETRIES_MAX},
     {.kind = OPTION_DURATION,
      .name = "timeout",
      FIELD(timeout_ns),
@@ -223,6 +241,11 @@ static const struct option_row rows[] = {
     {.kind = OPTION_HEADING, .name = "network", .help = "Network"},
     {.kind = OPTION_FLAG, .letter = '4', .name = "ipv4", FIELD(only_v4), .help = "IPv4 only"},
     {.kind = OPTION_FLAG, .letter = '6', .name = "ipv6", FIELD(only_v6), .help = "IPv6 only"},
+    {.kind = OPTION_TEXT,
+     .name = "source",
+     FIELD(source_text),
+     .argument = "LIST",
+     .help = "local addresses to connect from, in turn: 127.0.0.2,127.0.1.0/28"},
     {.kind = OPTION_TEXT,
      .name = "cpus",
      FIELD(cpus_text),
@@ -419,6 +442,16 @@ static bool check_spans(struct load_config *config, char *error)
                 config->per_connection_text);
 }
 
+static bool check_expects(struct load_config *config, char *error)
+{
+    if (config->numbers_recipients && config->repeats_recipients)
+        return fail(error, "-N, --number and --no-number exclude one another");
+    if (config->expect_text == NULL) return true;
+    if (load_expects_parse(&config->expects, config->expect_text)) return true;
+    return fail(error, "--expect '%s': try RCPT=450,DATA.=421; at most %u", config->expect_text,
+                LOAD_EXPECTS_MAX);
+}
+
 static bool check_texts(struct load_config *config, char *error)
 {
     if (strcmp(config->sender, "<>") == 0) config->sender = "";
@@ -537,6 +570,7 @@ static bool check_values(struct load_config *config, char *error)
     if (!check_think(config, error)) return false;
     if (!check_thresholds(config, error)) return false;
     if (!check_texts(config, error)) return false;
+    if (!check_expects(config, error)) return false;
     if (!load_length_parse(&config->length, config->length_text, LOAD_MAIL_LENGTH_MAX))
         return fail(error,
                     "-l, --length '%s': try 10k, 1k-100k, lognormal:8k,1.4 or 1k:50,10k:40; a body "
@@ -626,13 +660,43 @@ static bool resolve(struct load_config *config, char *error)
     return true;
 }
 
+/* The target's addresses of other families are left out: nothing could be connected to them. */
+static void keep_family(struct load_config *config, int family)
+{
+    uint32_t kept = 0;
+    for (uint32_t index = 0; index < config->address_count; index++)
+        if (config->addresses[index].storage.ss_family == family)
+            config->addresses[kept++] = config->addresses[index];
+    config->address_count = kept;
+}
+
+static bool check_sources(struct load_config *config, char *error)
+{
+    char text[NET_TEXT_MAX];
+    uint32_t wrong = 0;
+
+    if (config->source_text == NULL) return true;
+    if (!load_sources_parse(&config->sources, config->source_text))
+        return fail(error, "--source '%s': try 127.0.0.2,127.0.1.0/28; at most %u addresses",
+                    config->source_text, LOAD_SOURCES_MAX);
+    int family = config->sources.addresses[0].storage.ss_family;
+    keep_family(config, family);
+    if (config->address_count == 0)
+        return fail(error, "--source '%s' is of another address family than %s",
+                    config->source_text, config->target);
+    int number = load_sources_check(&config->sources, family, &wrong);
+    if (number == 0) return true;
+    return fail(error, "--source: can't connect from %s: %s",
+                net_format(text, &config->sources.addresses[wrong]), strerror(-number));
+}
+
 static bool check_target(struct load_config *config, int argc, char **argv, int first, char *error)
 {
     config->target = config->only_v6 ? DEFAULT_TARGET_V6 : DEFAULT_TARGET;
     if (first < argc) config->target = argv[first];
     if (first + 1 < argc)
         return fail(error, "one target, please: '%s' is left over (see --help)", argv[first + 1]);
-    return resolve(config, error);
+    return resolve(config, error) && check_sources(config, error);
 }
 
 enum load_config_outcome load_config_read(struct load_config *config, int argc, char **argv,

@@ -8,10 +8,12 @@
 #pragma once
 
 #include "base/check.h"
+#include "loadgen/load_expect.h"
 #include "loadgen/load_length.h"
 #include "loadgen/load_pause.h"
 #include "loadgen/load_schedule.h"
 #include "loadgen/load_session.h"
+#include "loadgen/load_source.h"
 #include "loadgen/load_threshold.h"
 #include "ring/net.h"
 
@@ -58,6 +60,10 @@ struct load_config {
     uint64_t rate_per_s; /* 0: closed loop                                     */
     uint64_t backlog;    /* messages due that may wait for a session           */
     struct load_schedule_recipe arrival;
+    uint64_t retry_connect; /* connects of a connection that may fail before the run does */
+    struct load_expects expects;
+    struct load_sources sources;
+    bool repeats_recipients; /* not numbered through the run */
     const char *sender;
     const char *recipient;
     const char *subject;
@@ -97,6 +103,8 @@ struct load_config {
     const char *recipients_text;
     const char *arrival_text;
     const char *think_text;
+    const char *expect_text;
+    const char *source_text;
     const char *length_text;
     const char *threshold_text;
     const char *cpus_text;

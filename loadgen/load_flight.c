@@ -24,6 +24,7 @@ static enum ledger_state ledger_state(enum load_outcome outcome)
         return LEDGER_ACKED;
     case LOAD_OUTCOME_TEMPFAIL:
     case LOAD_OUTCOME_REJECT:
+    case LOAD_OUTCOME_EXPECTED:
         return LEDGER_REFUSED;
     case LOAD_OUTCOME_PROTOCOL:
     case LOAD_OUTCOME_TIMEOUT:
@@ -58,7 +59,7 @@ static void record_latency(struct load_clients *clients, const struct load_fligh
         histogram_record(&clients->slices.active->response, since_due_ns);
     } else if (outcome == LOAD_OUTCOME_UNFINISHED) {
         if (clients->is_open) histogram_record(&tally->unfinished, since_due_ns);
-    } else {
+    } else if (outcome != LOAD_OUTCOME_EXPECTED) {
         histogram_record(&tally->failure, since_due_ns);
     }
 }

@@ -118,6 +118,10 @@ static json_t *make_config(const struct load_result *result)
     set_count(object, "window", config->window);
     set_text(object, "scenario", load_scenario_name((enum load_scenario)config->scenario));
     set_text(object, "quit", load_quit_name((enum load_quit)config->quit));
+    set(object, "numbers_recipients", json_boolean(!config->repeats_recipients));
+    set_text(object, "expect", config->expect_text == NULL ? "" : config->expect_text);
+    set_text(object, "source", config->source_text == NULL ? "" : config->source_text);
+    set_count(object, "retry_connect", config->retry_connect);
     set_text(object, "think", config->has_think ? config->think_text : "");
     set_text(object, "protocol", config->is_lmtp ? "lmtp" : "smtp");
     set(object, "auth", json_boolean(config->credentials != NULL));

@@ -428,7 +428,8 @@ static void put_failures(const struct load_result *result, FILE *file)
     (void)fputc('\n', file);
     for (uint32_t outcome = 1; outcome < LOAD_OUTCOME_COUNT; outcome++)
         if (tally->outcomes[outcome] > 0)
-            (void)fprintf(file, "%-9s %13s  %s\n", "failed",
+            (void)fprintf(file, "%-9s %13s  %s\n",
+                          outcome == LOAD_OUTCOME_EXPECTED ? "refused" : "failed",
                           count_text(count, tally->outcomes[outcome]),
                           load_outcome_name((enum load_outcome)outcome));
     for (uint32_t index = 0; index < tally->row_count; index++)

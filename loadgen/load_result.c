@@ -155,8 +155,10 @@ static void judge(struct load_result *result)
     const struct load_tally *tally = &result->tally;
     struct load_verdict_facts facts = {
         .started = tally->started,
-        .with_outcome = tally->outcomes[LOAD_OUTCOME_ACCEPTED] + load_tally_failed(tally),
+        .with_outcome = tally->outcomes[LOAD_OUTCOME_ACCEPTED] +
+                        tally->outcomes[LOAD_OUTCOME_EXPECTED] + load_tally_failed(tally),
         .accepted = tally->outcomes[LOAD_OUTCOME_ACCEPTED],
+        .expected = tally->outcomes[LOAD_OUTCOME_EXPECTED],
         .acknowledged = sum_acknowledged(tally, result->config->is_lmtp),
         .measured_ns = result->measured_ns,
         .asked = result->plan->connections,

@@ -225,13 +225,18 @@ static uint32_t put_domain(const struct load_script *script, uint64_t number, ui
     return put(out, script->domains[index].tail, script->domains[index].tail_size);
 }
 
-/* Recipients are numbered through the whole run: no server's cache knows the next one. */
+/*
+ * Recipients are numbered through the whole run: no server's cache knows the next one. Or each
+ * message has the same; one alone has no number then.
+ */
 static uint32_t put_recipient(const struct load_script *script, uint64_t sequence, uint32_t index,
                               uint8_t *out)
 {
     uint64_t number = (sequence - 1) * script->recipients_max + index + 1;
     uint32_t size = put(out, script->recipient_head, script->recipient_head_size);
-    size += bytes_put_number(out + size, number);
+    if (script->repeats_recipients) number = index + 1;
+    if (!script->repeats_recipients || script->recipients_max > 1)
+        size += bytes_put_number(out + size, number);
     if (script->domain_count > 0) return size + put_domain(script, number, out + size);
     return size + put(out + size, script->recipient_tail, script->recipient_tail_size);
 }

@@ -63,7 +63,8 @@ struct load_script {
     uint32_t domain_count;   /* 0: the recipient's own */
     struct load_domain domains[LOAD_DOMAINS_MAX];
     double weight_sum;
-    uint64_t seed; /* of what differs from message to message */
+    bool repeats_recipients; /* each message has the same, else they are numbered through the run */
+    uint64_t seed;           /* of what differs from message to message */
     enum load_pipelining pipelining;
     bool is_lmtp; /* RFC 2033: a reply to the content for each recipient that was taken */
 };

@@ -178,7 +178,8 @@ uint64_t load_tally_failed(const struct load_tally *tally)
 {
     uint64_t failed = 0;
     for (uint32_t outcome = 0; outcome < LOAD_OUTCOME_COUNT; outcome++)
-        if (outcome != LOAD_OUTCOME_ACCEPTED) failed += tally->outcomes[outcome];
+        if (outcome != LOAD_OUTCOME_ACCEPTED && outcome != LOAD_OUTCOME_EXPECTED)
+            failed += tally->outcomes[outcome];
     return failed;
 }
 

@@ -32,7 +32,8 @@
     X(PROTOCOL, "protocol")     /* a reply that is malformed or out of place                */     \
     X(TIMEOUT, "timeout")       /* no reply in time                                         */     \
     X(CONNECTION, "connection") /* the connection was refused, reset or closed              */     \
-    X(UNFINISHED, "unfinished") /* the run ended first                                      */
+    X(UNFINISHED, "unfinished") /* the run ended first                                      */     \
+    X(EXPECTED, "expected")     /* refused as --expect said: no failure                     */
 
 enum load_outcome {
 #define X(name, text) LOAD_OUTCOME_##name,

@@ -49,10 +49,10 @@ static void judge_counts(struct load_verdict *verdict, const struct load_verdict
 static void judge_outcomes(struct load_verdict *verdict, const struct load_verdict_facts *facts)
 {
     char measured[UNITS_TEXT_MAX];
-    uint64_t failed =
-        facts->with_outcome > facts->accepted ? facts->with_outcome - facts->accepted : 0;
+    uint64_t good = facts->accepted + facts->expected;
+    uint64_t failed = facts->with_outcome > good ? facts->with_outcome - good : 0;
 
-    if (facts->started > 0 && facts->accepted == 0)
+    if (facts->started > 0 && good == 0)
         add(verdict, LOAD_VERDICT_INVALID, "no message was accepted: see the replies and errors");
     else if (failed * 100 > facts->with_outcome * FAILED_PERCENT)
         add(verdict, LOAD_VERDICT_SUSPECT,

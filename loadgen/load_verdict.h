@@ -26,6 +26,7 @@ struct load_verdict_facts {
     uint64_t started;      /* messages                                             */
     uint64_t with_outcome; /* of them: the sum of all outcomes                     */
     uint64_t accepted;
+    uint64_t expected;     /* refused as --expect said                             */
     uint64_t acknowledged; /* 2xx replies to a final dot, counted where they arrive */
     uint64_t measured_ns;
     uint64_t asked;      /* connections                                          */

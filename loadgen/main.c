@@ -165,6 +165,7 @@ static int choose_exit(const struct load_result *result, int signal_number, bool
     bool is_mute = result->config->scenario != LOAD_SCENARIO_DELIVER;
     uint64_t done = is_mute ? result->tally.reached
                             : result->tally.outcomes[LOAD_OUTCOME_ACCEPTED] +
+                                  result->tally.outcomes[LOAD_OUTCOME_EXPECTED] +
                                   result->warmup.outcomes[LOAD_OUTCOME_ACCEPTED];
     if (done == 0) {
         explain_failure(result);
@@ -221,6 +222,7 @@ static int run_load(const struct load_config *config, int argc, char **argv)
     if (config->domains != NULL && !load_script_spread(&script, config->domains, config->seed))
         die(EXIT_CODE_USAGE, "--domains '%s': try a.test:70,b.test:30, at most %u", config->domains,
             LOAD_DOMAINS_MAX);
+    script.repeats_recipients = config->repeats_recipients;
     if (config->is_lmtp) load_script_speak_lmtp(&script, config->helo);
     if (config->credentials != NULL && !load_script_authenticate(&script, config->credentials))
         die(EXIT_CODE_USAGE, "--auth takes USER:PASSWORD, at most %u octets", LOAD_AUTH_TEXT_MAX);
