@@ -285,6 +285,11 @@ static const struct option_row rows[] = {
      .help = "what the run has to reach, or exit 99: 'p99<50ms,fail<0.1%,rate>=19.9k', "
              "within(50ms)>99%, dot.p99.9<1s"},
     {.kind = OPTION_FLAG,
+     .name = "calibrate",
+     FIELD(is_calibration),
+     .help = "no target: 3 s against a server of its own that keeps nothing, with these messages; "
+             "a later -R above 80 % of what that gave is SUSPECT"},
+    {.kind = OPTION_FLAG,
      .name = "strict",
      FIELD(is_strict),
      .help = "exit 98 if the verdict is INVALID"},
@@ -561,8 +566,16 @@ static bool check_scenario(struct load_config *config, char *error)
     return true;
 }
 
+static bool check_calibration(const struct load_config *config, char *error)
+{
+    if (!config->is_calibration) return true;
+    if (!config->is_chunked && config->scenario == LOAD_SCENARIO_DELIVER) return true;
+    return fail(error, "--calibrate is for messages sent by DATA: without --bdat and --scenario");
+}
+
 static bool check_values(struct load_config *config, char *error)
 {
+    if (!check_calibration(config, error)) return false;
     if (!check_scenario(config, error)) return false;
     if (!check_chunks(config, error)) return false;
     if (!check_spans(config, error)) return false;

@@ -76,11 +76,12 @@ struct load_config {
     const char *hdr_prefix;
     struct load_threshold thresholds[LOAD_THRESHOLDS_MAX];
     uint32_t threshold_count;
-    bool is_strict;     /* an INVALID run is a failure */
-    const char *target; /* as given, or the default  */
-    int pipelining;     /* enum load_pipelining      */
-    int scenario;       /* enum load_scenario */
-    int quit;           /* enum load_quit */
+    bool is_calibration; /* find out how fast this machine can drive at all */
+    bool is_strict;      /* an INVALID run is a failure */
+    const char *target;  /* as given, or the default  */
+    int pipelining;      /* enum load_pipelining      */
+    int scenario;        /* enum load_scenario */
+    int quit;            /* enum load_quit */
     bool has_think;
     struct load_pause think; /* between two messages of a connection */
     uint64_t window;         /* messages in flight on a connection; more than one with BDAT only */

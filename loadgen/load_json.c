@@ -234,7 +234,8 @@ static json_t *make_verdict(const struct load_result *result)
     set_count(checks, "receive_buffers_ran_out", result->ring_no_buffers);
     set_count(checks, "connections_reached", result->tally.reached);
     set_count(checks, "connections_down_worst", load_progress_down_worst(result->progress));
-    set(checks, "ceiling_per_s", NULL);
+    set(checks, "ceiling_per_s",
+        result->ceiling_per_s > 0 ? json_real(result->ceiling_per_s) : NULL);
     set_kernel(checks, result);
     set_trends(checks, result);
     set_text(object, "status", names[result->verdict.status]);

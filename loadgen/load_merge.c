@@ -159,6 +159,8 @@ static void merge_measures(struct load_result *into, const struct load_result *f
     into->accepted_per_s += from->accepted_per_s;
     into->body_bytes_per_s += from->body_bytes_per_s;
     into->due_per_s += from->due_per_s;
+    bool is_known = into->ceiling_per_s > 0 && from->ceiling_per_s > 0;
+    into->ceiling_per_s = is_known ? into->ceiling_per_s + from->ceiling_per_s : 0;
     into->ring_overflows += from->ring_overflows;
     into->ring_no_buffers += from->ring_no_buffers;
     into->is_aborted |= from->is_aborted;

@@ -1,6 +1,7 @@
 #include "loadgen/load_result.h"
 
 #include "base/clock.h"
+#include "loadgen/load_ceiling.h"
 #include "version.h"
 
 #include <stdlib.h>
@@ -182,6 +183,8 @@ static void judge(struct load_result *result)
         .p99_trend = result->p99_trend,
         .kernel = result->kernel,
         .somaxconn = result->environment.somaxconn,
+        .rate_per_s = (double)result->plan->rate_per_s,
+        .ceiling_per_s = result->ceiling_per_s,
     };
     result->verdict = load_verdict_make(&facts);
 }
@@ -225,6 +228,7 @@ int load_result_open(struct load_result *result, const struct load_conductor *co
     result->rate_trend = measure_trend(result, COLUMN_RATE);
     result->p99_trend = measure_trend(result, COLUMN_P99);
     result->kernel = choose_kernel(result, conductor);
+    result->ceiling_per_s = load_ceiling_find(result->config) * result->plan->workers;
     judge(result);
     return 0;
 }

@@ -42,6 +42,7 @@ struct load_result {
     double accepted_per_s;
     double body_bytes_per_s;
     double due_per_s;          /* open loop */
+    double ceiling_per_s;      /* what the workers can drive at all, by --calibrate; 0: unknown */
     double littles_ratio;      /* messages in flight by time, to their own times added up */
     uint32_t backlog_longest;  /* of one worker */
     uint64_t late_limit_ns;    /* a start later than this is no start on time */

@@ -168,6 +168,9 @@ static void read_totals(struct reader *reader, const json_t *totals, struct load
             read_count(reader, totals, load_outcome_name((enum load_outcome)outcome));
     tally->dropped = read_count(reader, totals, "dropped_schedule");
     tally->accepted_in_time = read_count(reader, totals, "accepted_in_time");
+    /* Not in a file of before it was counted. */
+    if (json_object_get(totals, "sessions_in_time") != NULL)
+        tally->sessions_in_time = read_count(reader, totals, "sessions_in_time");
     tally->recipients_accepted = read_count(reader, totals, "recipients_accepted");
     tally->recipients_rejected = read_count(reader, totals, "recipients_rejected");
     tally->body_bytes = read_count(reader, totals, "body_bytes");
@@ -352,6 +355,17 @@ void load_saved_describe(struct load_saved *saved)
     config->recipients_text = saved->recipients_text;
 }
 
+/* A file of before there were others is of the first. */
+static int read_scenario(struct reader *reader, const json_t *config)
+{
+    if (json_object_get(config, "scenario") == NULL) return LOAD_SCENARIO_DELIVER;
+    const char *name = read_text(reader, config, "scenario");
+    for (int scenario = 0; scenario <= LOAD_SCENARIO_IDLE; scenario++)
+        if (strcmp(load_scenario_name((enum load_scenario)scenario), name) == 0) return scenario;
+    fail(reader, "\"scenario\" is none");
+    return LOAD_SCENARIO_DELIVER;
+}
+
 static void read_message(struct reader *reader, struct load_saved *saved, const json_t *object)
 {
     struct load_config *config = &saved->config;
@@ -393,6 +407,7 @@ static void read_config(struct reader *reader, struct load_saved *saved)
     config->is_lmtp = strcmp(read_text(reader, object, "protocol"), "lmtp") == 0;
     saved->result.mode = read_pipelining(reader, object, "pipelining");
     config->pipelining = (int)read_pipelining(reader, object, "pipelining_asked");
+    config->scenario = read_scenario(reader, object);
     read_message(reader, saved, object);
 }
 
@@ -476,6 +491,7 @@ static void read_verdict(struct reader *reader, struct load_saved *saved)
     }
     result->busy_max_ratio = read_real(reader, checks, "busy_max_ratio");
     result->littles_ratio = read_real(reader, checks, "littles_law_ratio");
+    result->ceiling_per_s = read_real(reader, checks, "ceiling_per_s");
     result->late_limit_ns = read_count(reader, checks, "late_limit_ns");
     result->backlog_longest = (uint32_t)read_count(reader, checks, "backlog_longest");
     result->ring_overflows = read_count(reader, checks, "cq_overflows");

@@ -14,6 +14,7 @@
 #define LATE_SHARE        0.01 /* of the messages due may start late by our doing */
 #define LITTLE_LOW        0.98
 #define LITTLE_HIGH       1.02
+#define CEILING_SHARE     0.8
 #define RETRANSMITS_LEAST 10u /* fewer move no percentile                             */
 #define RETRANSMITS_SHARE 0.001
 #define DOWN_LIMIT        1000u /* one connection in so many may be down                        */
@@ -125,6 +126,16 @@ static void judge_schedule(struct load_verdict *verdict, const struct load_verdi
             facts->littles_ratio);
 }
 
+static void judge_ceiling(struct load_verdict *verdict, const struct load_verdict_facts *facts)
+{
+    if (!facts->is_open || facts->ceiling_per_s <= 0) return;
+    if (facts->rate_per_s <= CEILING_SHARE * facts->ceiling_per_s) return;
+    add(verdict, LOAD_VERDICT_SUSPECT,
+        "%.0f msg/s is %.0f %% of what this generator can drive at all (%.0f msg/s by "
+        "--calibrate): more -t, more machines, or a lower -R",
+        facts->rate_per_s, 100 * facts->rate_per_s / facts->ceiling_per_s, facts->ceiling_per_s);
+}
+
 static void judge_trend(struct load_verdict *verdict, const struct load_trend *trend,
                         const char *what)
 {
@@ -162,6 +173,7 @@ struct load_verdict load_verdict_make(const struct load_verdict_facts *facts)
     judge_population(&verdict, facts);
     judge_generator(&verdict, facts);
     judge_schedule(&verdict, facts);
+    judge_ceiling(&verdict, facts);
     judge_kernel(&verdict, facts);
     judge_trend(&verdict, &facts->rate_trend, "messages accepted a second");
     judge_trend(&verdict, &facts->p99_trend, "the p99");

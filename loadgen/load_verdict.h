@@ -46,6 +46,8 @@ struct load_verdict_facts {
     double littles_ratio;         /* in flight by time, to the messages' own times        */
     double busy_worst;            /* of the busiest worker in its busiest second          */
     uint32_t busy_seconds;        /* seconds above LOAD_BUSY_INVALID, running             */
+    double rate_per_s;            /* open loop: asked                                     */
+    double ceiling_per_s;         /* that the generator can drive at all; 0: not known    */
     struct load_trend rate_trend; /* of the messages accepted each second          */
     struct load_trend p99_trend;
     struct load_kernel kernel; /* not known where it says nothing about this run   */

@@ -4,8 +4,10 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/units.h"
+#include "loadgen/load_ceiling.h"
 #include "loadgen/load_conductor.h"
 #include "loadgen/load_json.h"
+#include "loadgen/load_null.h"
 #include "loadgen/load_report.h"
 #include "loadgen/load_report_tool.h"
 #include "loadgen/load_result.h"
@@ -19,6 +21,7 @@
 
 #define SPARE_DESCRIPTORS 16u
 #define PER_WORKER        4u
+#define CALIBRATION_NS    (3 * CLOCK_NS_PER_S)
 
 static void print_version(void)
 {
@@ -203,6 +206,27 @@ static bool close_files(struct load_files *files, const struct load_result *resu
     return error == 0;
 }
 
+/* What a worker would do if it never waited: of what it did, the share that it was busy with. */
+static int keep_ceiling(const struct load_config *config, const struct load_result *result)
+{
+    char path[LOAD_CEILING_PATH_MAX];
+    uint32_t workers = result->plan->workers;
+    if (result->accepted_per_s <= 0 || result->busy_max_ratio <= 0) {
+        log_error("nothing was calibrated: no message was accepted");
+        return EXIT_CODE_FAILED;
+    }
+    double per_worker = result->accepted_per_s / workers / result->busy_max_ratio;
+    (void)printf("ceiling      %.0f messages/s a worker, %.0f with %u\n", per_worker,
+                 per_worker * workers, workers);
+    int error = load_ceiling_store(config, per_worker, path);
+    if (error < 0) {
+        log_error("cannot keep the ceiling in %s: %s", path, strerror(-error));
+        return EXIT_CODE_FAILED;
+    }
+    (void)printf("kept in      %s\n", path);
+    return EXIT_CODE_OK;
+}
+
 static int run_load(const struct load_config *config, int argc, char **argv)
 {
     struct load_conductor conductor;
@@ -235,11 +259,56 @@ static int run_load(const struct load_config *config, int argc, char **argv)
     result.argc = argc;
     result.argv = argv;
     bool is_written = write_result(&result, output) && close_files(&conductor.files, &result);
+    if (config->is_calibration && conductor.signal_number == 0)
+        is_written = keep_ceiling(config, &result) == EXIT_CODE_OK;
     int code = choose_exit(&result, conductor.signal_number, is_written && is_ledger_whole);
     load_result_close(&result);
     load_conductor_close(&conductor);
     load_mail_close(&mail);
     if (output != NULL && fclose(output) != 0) code = EXIT_CODE_FAILED;
+    return code;
+}
+
+/* Where the run goes, instead of the target. */
+static void aim_at(struct load_config *config, const struct load_null *null)
+{
+    char text[NET_TEXT_MAX];
+    char error[NET_ERROR_MAX];
+    (void)snprintf(text, sizeof text, "127.0.0.1:%u", null->port);
+    config->address_count =
+        net_resolve(text, null->port, AF_INET, config->addresses, LOAD_ADDRESSES_MAX, error);
+    CHECK(config->address_count > 0);
+}
+
+/* --calibrate: a closed loop, with these messages, and nothing written but the ceiling. */
+static void prepare_calibration(struct load_config *config)
+{
+    config->rate_per_s = 0;
+    config->duration_ns = CALIBRATION_NS;
+    config->warmup_ns = CALIBRATION_NS / 10;
+    config->ramp_ns = 0;
+    config->messages = LOAD_UNLIMITED;
+    config->per_connection = LOAD_UNLIMITED;
+    config->per_connection_max = LOAD_UNLIMITED;
+    config->threshold_count = 0;
+    config->has_think = false;
+    config->ledger = NULL;
+    config->output = NULL;
+    config->csv = NULL;
+    config->hlog = NULL;
+    config->hdr_prefix = NULL;
+    config->no_histogram = true;
+}
+
+static int calibrate(struct load_config *config, int argc, char **argv)
+{
+    struct load_null null;
+    prepare_calibration(config);
+    int error = load_null_open(&null, make_plan(config).workers, config->is_lmtp);
+    if (error < 0) die(EXIT_CODE_FAILED, "cannot open a server to calibrate: %s", strerror(-error));
+    aim_at(config, &null);
+    int code = run_load(config, argc, argv);
+    load_null_close(&null);
     return code;
 }
 
@@ -263,5 +332,6 @@ int main(int argc, char **argv)
     }
     if (config.is_verbose) log_open("loadgen", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
     load_conductor_block_signals();
+    if (config.is_calibration) return calibrate(&config, argc, argv);
     return run_load(&config, argc, argv);
 }

@@ -164,6 +164,12 @@ static void test_each_reason_of_an_open_loop(void **state)
     facts.littles_ratio = 1.021;
     check(facts, LOAD_VERDICT_INVALID, "Little's law");
     facts = good_open;
+    facts.ceiling_per_s = 1000;
+    facts.rate_per_s = 800;
+    check(facts, LOAD_VERDICT_VALID, NULL);
+    facts.rate_per_s = 801;
+    check(facts, LOAD_VERDICT_SUSPECT, "80 % of what this generator can drive at all (1000 msg/s");
+    facts = good_open;
     facts.busy_max_ratio = 0.99; /* the busiest second decides */
     check(facts, LOAD_VERDICT_VALID, NULL);
 }
