@@ -212,12 +212,21 @@ static void watch(struct load_conductor *conductor)
     end_line(conductor);
 }
 
+static void open_watches(struct load_conductor *conductor)
+{
+    char error[LOAD_WATCH_ERROR_MAX];
+    if (!load_watch_open(&conductor->watches, conductor->run.config->watch, error))
+        die(EXIT_CODE_USAGE, "%s", error);
+    conductor->progress.watches = &conductor->watches;
+}
+
 void load_conductor_run(struct load_conductor *conductor, const struct load_run *run)
 {
     *conductor = (struct load_conductor){.run = *run, .count = run->plan->workers};
     open_files(conductor);
     if (load_progress_open(&conductor->progress) < 0)
         die(EXIT_CODE_FAILED, "no memory for the intervals");
+    open_watches(conductor);
     conductor->started_realtime_ns = clock_realtime_ns();
     load_files_open(&conductor->files, run->config, conductor->started_realtime_ns);
     conductor->opened_ns = clock_now_ns();

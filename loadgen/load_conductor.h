@@ -24,6 +24,7 @@ struct load_conductor {
     uint32_t count;
     struct load_progress progress;
     struct load_files files;
+    struct load_watches watches;
     int signals;        /* signalfd          */
     int signal_number;  /* that ended the run, or 0 */
     uint64_t signal_ns; /* when it came */

@@ -284,6 +284,11 @@ static const struct option_row rows[] = {
      .argument = "LIST",
      .help = "what the run has to reach, or exit 99: 'p99<50ms,fail<0.1%,rate>=19.9k', "
              "within(50ms)>99%, dot.p99.9<1s"},
+    {.kind = OPTION_TEXT,
+     .name = "watch",
+     FIELD(watch),
+     .argument = "LIST",
+     .help = "pid:N | unit:NAME: CPU, memory and disk of the server's processes, each second"},
     {.kind = OPTION_FLAG,
      .name = "calibrate",
      FIELD(is_calibration),

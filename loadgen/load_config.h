@@ -73,6 +73,7 @@ struct load_config {
     const char *output;      /* file, "-", or NULL        */
     const char *csv;         /* file, or NULL             */
     const char *hlog;        /* file, or NULL             */
+    const char *watch;       /* list, or NULL             */
     const char *hdr_prefix;
     struct load_threshold thresholds[LOAD_THRESHOLDS_MAX];
     uint32_t threshold_count;

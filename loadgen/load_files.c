@@ -35,7 +35,7 @@ static void open_hgrm(struct load_files *files, const struct load_config *config
     }
 }
 
-static void put_csv_head(FILE *file)
+static void put_csv_head(FILE *file, uint32_t watches)
 {
     static const char *const spans[] = {"response", "service", "dot"};
     static const char *const values[] = {"p50", "p90", "p99", "p99_9", "max"};
@@ -44,6 +44,9 @@ static void put_csv_head(FILE *file)
     for (uint32_t span = 0; span < 3; span++)
         for (uint32_t value = 0; value < 5; value++)
             (void)fprintf(file, ",%s_%s_ms", spans[span], values[value]);
+    for (uint32_t watch = 1; watch <= watches; watch++)
+        (void)fprintf(file, ",watch%u_cpu,watch%u_rss_bytes,watch%u_io_bytes_per_s", watch, watch,
+                      watch);
     (void)fputc('\n', file);
 }
 
@@ -74,7 +77,7 @@ void load_files_open(struct load_files *files, const struct load_config *config,
         .hlog = open_file(config->hlog, "histogram log"),
     };
     open_hgrm(files, config);
-    if (files->csv != NULL) put_csv_head(files->csv);
+    if (files->csv != NULL) put_csv_head(files->csv, load_watch_count(config->watch));
     if (files->hlog != NULL) put_hlog_head(files->hlog, started_realtime_ns);
 }
 
@@ -99,6 +102,16 @@ static double seconds_of(uint64_t ns)
     return (double)ns / (double)CLOCK_NS_PER_S;
 }
 
+static void put_watch(FILE *file, const struct load_watch_row *row)
+{
+    if (!row->is_known) {
+        (void)fputs(",,,", file);
+        return;
+    }
+    (void)fprintf(file, ",%.3f,%llu,", row->cpu_ratio, (unsigned long long)row->rss_bytes);
+    if (row->has_io) (void)fprintf(file, "%.0f", row->io_bytes_per_s);
+}
+
 static void put_csv(FILE *file, const struct load_config *config,
                     const struct load_interval *interval)
 {
@@ -112,6 +125,8 @@ static void put_csv(FILE *file, const struct load_config *config,
     put_latency(file, &interval->response);
     put_latency(file, &interval->service);
     put_latency(file, &interval->dot);
+    for (uint32_t watch = 0; watch < load_watch_count(config->watch); watch++)
+        put_watch(file, &interval->watch[watch]);
     (void)fputc('\n', file);
 }
 

@@ -514,6 +514,42 @@ static json_t *make_intervals(const struct load_result *result)
     return object;
 }
 
+static json_t *make_watch(const struct load_result *result, uint32_t watch)
+{
+    json_t *object = json_object();
+    json_t *times = json_array();
+    json_t *cpu = json_array();
+    json_t *rss = json_array();
+    json_t *io = json_array();
+
+    for (uint32_t index = 0; index < result->progress->count; index++) {
+        const struct load_interval *interval = &result->progress->intervals[index];
+        const struct load_watch_row *row = &interval->watch[watch];
+        bool has_io = row->is_known && row->has_io;
+        (void)json_array_append_new(times, json_integer((json_int_t)interval->start_ns -
+                                                        (json_int_t)result->plan->warmup_ns));
+        (void)json_array_append_new(cpu, row->is_known ? json_real(row->cpu_ratio) : json_null());
+        (void)json_array_append_new(rss, row->is_known ? json_integer((json_int_t)row->rss_bytes)
+                                                       : json_null());
+        (void)json_array_append_new(io, has_io ? json_real(row->io_bytes_per_s) : json_null());
+    }
+    set_text(object, "what", result->watches->items[watch].what);
+    set(object, "t_ns", times);
+    set(object, "cpu_ratio", cpu);
+    set(object, "rss_bytes", rss);
+    set(object, "io_bytes_per_s", io);
+    return object;
+}
+
+static json_t *make_watches(const struct load_result *result)
+{
+    if (result->watches == NULL || result->watches->count == 0) return NULL;
+    json_t *array = json_array();
+    for (uint32_t watch = 0; watch < result->watches->count; watch++)
+        (void)json_array_append_new(array, make_watch(result, watch));
+    return array;
+}
+
 static json_t *make_thresholds(const struct load_result *result)
 {
     json_t *array = json_array();
@@ -558,7 +594,7 @@ json_t *load_json_make(const struct load_result *result)
     set(root, "errors", make_errors(&result->tally));
     set_count(root, "errors_beyond", result->tally.errors_beyond);
     set(root, "intervals", make_intervals(result));
-    set(root, "watch", NULL);
+    set(root, "watch", make_watches(result));
     set(root, "delivery", NULL);
     set(root, "thresholds", make_thresholds(result));
     set(root, "warmup", make_warmup(result));

@@ -67,6 +67,7 @@ void load_progress_begin(struct load_progress *progress, const struct load_worke
     progress->begin_ns = now_ns;
     progress->last_ns = now_ns;
     (void)read_busy(progress, workers, count, 0);
+    if (progress->watches != NULL) load_watch_take(progress->watches, now_ns, NULL);
 }
 
 static void keep(struct load_progress *progress, const struct load_interval *interval)
@@ -147,6 +148,7 @@ struct load_interval load_progress_take(struct load_progress *progress,
         .busy_ratio = read_busy(progress, workers, count, length_ns),
     };
     take_slices(progress, workers, count, &interval);
+    if (progress->watches != NULL) load_watch_take(progress->watches, now_ns, interval.watch);
     progress->last_ns = now_ns;
     progress->accepted = sums.accepted;
     progress->due = sums.due;

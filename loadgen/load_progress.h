@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "loadgen/load_config.h"
+#include "loadgen/load_watch.h"
 #include "loadgen/load_worker.h"
 
 #include <stdbool.h>
@@ -40,6 +41,7 @@ struct load_interval {
     struct load_interval_latency response; /* open loop */
     struct load_interval_latency service;
     struct load_interval_latency dot;
+    struct load_watch_row watch[LOAD_WATCHES_MAX];
 };
 
 struct load_progress {
@@ -53,8 +55,9 @@ struct load_progress {
     uint64_t failed;
     uint64_t service_sum_ns;
     uint64_t busy_ns[LOAD_PLAN_WORKERS_MAX];
-    uint64_t taken;          /* intervals, kept or not */
-    struct load_slice slice; /* the workers' slices of the last interval, merged */
+    struct load_watches *watches; /* or NULL */
+    uint64_t taken;               /* intervals, kept or not */
+    struct load_slice slice;      /* the workers' slices of the last interval, merged */
     bool is_terminal;
 };
 

@@ -392,6 +392,54 @@ static void put_phases(const struct load_result *result, FILE *file)
     }
 }
 
+/* Means over the measured seconds, and the largest. */
+static void put_watch(const struct load_result *result, uint32_t watch, FILE *file)
+{
+    const struct load_progress *progress = result->progress;
+    double seconds = 0;
+    double seconds_of_io = 0;
+    struct load_watch_row sum = {0};
+    struct load_watch_row most = {0};
+    char mean_rss[UNITS_TEXT_MAX];
+    char most_rss[UNITS_TEXT_MAX];
+
+    for (uint32_t index = 0; index < progress->count; index++) {
+        const struct load_watch_row *row = &progress->intervals[index].watch[watch];
+        if (!row->is_known || !load_result_is_measured(result, &progress->intervals[index]))
+            continue;
+        seconds += 1;
+        seconds_of_io += row->has_io ? 1 : 0;
+        sum.cpu_ratio += row->cpu_ratio;
+        sum.rss_bytes += row->rss_bytes;
+        sum.io_bytes_per_s += row->io_bytes_per_s;
+        if (row->cpu_ratio > most.cpu_ratio) most.cpu_ratio = row->cpu_ratio;
+        if (row->rss_bytes > most.rss_bytes) most.rss_bytes = row->rss_bytes;
+        if (row->io_bytes_per_s > most.io_bytes_per_s) most.io_bytes_per_s = row->io_bytes_per_s;
+    }
+    (void)fprintf(file, "watched      %s: ", result->watches->items[watch].what);
+    if (seconds == 0) {
+        (void)fputs("not seen for a whole second\n", file);
+        return;
+    }
+    (void)fprintf(file, "cpu %.0f %% (of %u %%), most %.0f %%\n", 100 * sum.cpu_ratio / seconds,
+                  100 * result->environment.cpus_online, 100 * most.cpu_ratio);
+    (void)fprintf(file, "%13srss %s, most %s", "",
+                  units_format_size(mean_rss, (uint64_t)((double)sum.rss_bytes / seconds)),
+                  units_format_size(most_rss, most.rss_bytes));
+    if (seconds_of_io > 0)
+        (void)fprintf(file, "; io %.1f MB/s, most %.1f MB/s",
+                      sum.io_bytes_per_s / seconds_of_io / 1e6, most.io_bytes_per_s / 1e6);
+    (void)fputc('\n', file);
+}
+
+static void put_watches(const struct load_result *result, FILE *file)
+{
+    if (result->watches == NULL || result->watches->count == 0) return;
+    (void)fputc('\n', file);
+    for (uint32_t watch = 0; watch < result->watches->count; watch++)
+        put_watch(result, watch, file);
+}
+
 static void put_refusal(const struct load_tally *tally, const struct load_tally_row *row,
                         FILE *file)
 {
@@ -472,6 +520,7 @@ void load_report_write(const struct load_result *result, FILE *file)
     put_totals(result, file);
     put_latency(result, file);
     put_phases(result, file);
+    put_watches(result, file);
     put_failures(result, file);
     put_thresholds(result, file);
     put_last_lines(result, file);

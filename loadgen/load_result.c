@@ -67,8 +67,7 @@ static uint64_t count_late(const struct histogram *lateness, uint64_t limit_ns)
     return histogram_count_between(lateness, limit_ns + 1, UINT64_MAX);
 }
 
-/* A second that was measured whole: no warm-up, no drain. */
-static bool is_measured(const struct load_result *result, const struct load_interval *interval)
+bool load_result_is_measured(const struct load_result *result, const struct load_interval *interval)
 {
     uint64_t begin_ns = result->plan->warmup_ns;
     uint64_t middle_ns = interval->start_ns + interval->length_ns / 2;
@@ -99,7 +98,7 @@ static double *make_column(const struct load_result *result, enum column column,
     double *values = calloc(progress->count, sizeof *values);
     if (values == NULL) return NULL;
     for (uint32_t index = 0; index < progress->count; index++)
-        if (is_measured(result, &progress->intervals[index]))
+        if (load_result_is_measured(result, &progress->intervals[index]))
             values[(*count)++] = read_column(result, &progress->intervals[index], column);
     return values;
 }
@@ -196,6 +195,7 @@ int load_result_open(struct load_result *result, const struct load_conductor *co
         .plan = conductor->run.plan,
         .mail = conductor->run.mail,
         .progress = &conductor->progress,
+        .watches = &conductor->watches,
         .first = &conductor->workers[0].clients,
         .version = RINGSINK_VERSION,
         .run = conductor->run.mail->run,

@@ -23,7 +23,8 @@ struct load_result {
     const struct load_plan *plan;
     const struct load_mail *mail;
     const struct load_progress *progress;
-    const struct load_clients *first; /* of worker 0: banner and EHLO as seen */
+    const struct load_watches *watches; /* names; what they came to is in the intervals */
+    const struct load_clients *first;   /* of worker 0: banner and EHLO as seen */
     struct load_environment environment;
     struct load_tally tally;  /* of the measured time */
     struct load_tally warmup; /* of messages due before it */
@@ -54,6 +55,10 @@ struct load_result {
     int argc;
     char **argv;
 };
+
+/* A second that was measured whole: no warm-up, no drain. */
+bool load_result_is_measured(const struct load_result *result,
+                             const struct load_interval *interval);
 
 /* The headline's latency: response times, or in a closed loop service times. */
 const struct histogram *load_result_headline(const struct load_result *result);

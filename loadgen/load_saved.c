@@ -575,6 +575,35 @@ static void read_intervals(struct reader *reader, struct load_saved *saved)
         read_interval(reader, saved, columns, index);
 }
 
+static void read_watch_row(struct reader *reader, const json_t *watch, size_t index,
+                           struct load_watch_row *row)
+{
+    const json_t *cpu = json_array_get(json_object_get(watch, "cpu_ratio"), index);
+    const json_t *io = json_array_get(json_object_get(watch, "io_bytes_per_s"), index);
+
+    row->is_known = json_is_number(cpu);
+    row->has_io = json_is_number(io);
+    if (row->is_known) row->cpu_ratio = take_real(reader, cpu, "cpu_ratio");
+    if (row->has_io) row->io_bytes_per_s = take_real(reader, io, "io_bytes_per_s");
+    row->rss_bytes = take_cell(reader, watch, "rss_bytes", index);
+}
+
+static void read_watches(struct reader *reader, struct load_saved *saved)
+{
+    const json_t *watches = read_value(reader, saved->root, "watch");
+    const json_t *watch;
+    size_t number;
+
+    json_array_foreach(watches, number, watch)
+    {
+        if (saved->watches.count == LOAD_WATCHES_MAX || reader->has_failed) return;
+        uint32_t index = saved->watches.count++;
+        copy_text(reader, watch, "what", saved->watches.items[index].what, LOAD_WATCH_WHAT_MAX);
+        for (uint32_t second = 0; second < saved->progress.count && !reader->has_failed; second++)
+            read_watch_row(reader, watch, second, &saved->progress.intervals[second].watch[index]);
+    }
+}
+
 static void read_warmup(struct reader *reader, struct load_saved *saved)
 {
     const json_t *warmup = read_value(reader, saved->root, "warmup");
@@ -605,6 +634,7 @@ static void read_result(struct reader *reader, struct load_saved *saved)
     read_verdict(reader, saved);
     read_thresholds(reader, saved);
     read_intervals(reader, saved);
+    read_watches(reader, saved);
     read_warmup(reader, saved);
     result->measured_ns = read_count(reader, saved->root, "measured_ns");
     result->ramp_ns = read_count(reader, saved->root, "ramp_ns");
@@ -654,6 +684,7 @@ bool load_saved_open(struct load_saved *saved, const char *path, char *error)
     saved->result.plan = &saved->plan;
     saved->result.progress = &saved->progress;
     saved->result.first = &saved->first;
+    saved->result.watches = &saved->watches;
     saved->root = load_document(&reader, path);
     if (saved->root != NULL) check_schema(&reader, saved->root, path);
     if (!reader.has_failed && load_tally_open(&saved->result.tally) < 0)

@@ -24,6 +24,7 @@ struct load_saved {
     struct load_plan plan;
     struct load_clients first; /* banner and EHLO only */
     struct load_progress progress;
+    struct load_watches watches; /* names only */
     struct load_result result;
     uint64_t begin_ns; /* of the measured time, on the wall clock */
     char recipients_text[48];
