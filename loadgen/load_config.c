@@ -27,6 +27,9 @@
 #define SUBJECT_MAX       900u /* RFC 5322 2.1.1: a line is 998 */
 
 static const char *const pipelining_choices[] = {"auto", "off", "group", "stream", NULL};
+static const char default_length[] = "10k";
+static const char default_subject[] = "load test";
+static const char *const order_choices[] = {"seq", "random", NULL};
 static const char *const scenario_choices[] = {"deliver", "connect-only", "idle", NULL};
 static const char *const quit_choices[] = {"quit", "rset", "drop", NULL};
 static const char *const progress_choices[] = {"auto", "line", "none", NULL};
@@ -126,6 +129,23 @@ static const struct option_row rows[] = {
      .argument = "DIST",
      .help = "octets of the body: 10k | 1k-100k | lognormal:8k,1.4 (median, sigma of the "
              "logarithm) | 1k:50,10k:40,1m:10 (sizes with weights) [10k]"},
+    {.kind = OPTION_TEXT,
+     .letter = 'F',
+     .name = "file",
+     FIELD(file_text),
+     .argument = "FILE",
+     .help = "send this message (.eml), behind a header that numbers it"},
+    {.kind = OPTION_TEXT,
+     .name = "corpus",
+     FIELD(corpus_text),
+     .argument = "PATH",
+     .help = "send the messages of a directory of *.eml, a Maildir, or an mbox, likewise"},
+    {.kind = OPTION_CHOICE,
+     .name = "corpus-order",
+     FIELD(corpus_order),
+     .argument = "KIND",
+     .choices = order_choices,
+     .help = "seq | random: one after the other, or by --seed [seq]"},
     {.kind = OPTION_TEXT,
      .letter = 'f',
      .name = "from",
@@ -353,7 +373,7 @@ static void set_defaults(struct load_config *config)
         .duration_ns = 0,
         .messages = LOAD_UNLIMITED,
         .per_connection = LOAD_UNLIMITED,
-        .length_text = "10k",
+        .length_text = default_length,
         .recipients_text = "1",
         .seed = clock_realtime_ns() / CLOCK_NS_PER_MS,
         .timeout_ns = 30 * CLOCK_NS_PER_S,
@@ -362,7 +382,7 @@ static void set_defaults(struct load_config *config)
         .arrival_text = "poisson",
         .sender = "load@client.test",
         .recipient = "user@sink.test",
-        .subject = "load test",
+        .subject = default_subject,
         .helo = "client.test",
         .per_connection_text = "inf",
         .pipelining = LOAD_PIPELINING_AUTO,
@@ -460,6 +480,19 @@ static bool check_expects(struct load_config *config, char *error)
     if (load_expects_parse(&config->expects, config->expect_text)) return true;
     return fail(error, "--expect '%s': try RCPT=450,DATA.=421; at most %u", config->expect_text,
                 LOAD_EXPECTS_MAX);
+}
+
+/* What is sent as it is has a length and a subject. */
+static bool check_corpus(const struct load_config *config, char *error)
+{
+    bool is_corpus = config->file_text != NULL || config->corpus_text != NULL;
+    if (config->file_text != NULL && config->corpus_text != NULL)
+        return fail(error, "-F, --file and --corpus exclude one another");
+    if (is_corpus && (config->length_text != default_length || config->subject != default_subject))
+        return fail(error, "-F, --file and --corpus send messages as they are: without -l and -S");
+    if (config->corpus_order != 0 && config->corpus_text == NULL)
+        return fail(error, "--corpus-order is of --corpus");
+    return true;
 }
 
 static bool check_texts(struct load_config *config, char *error)
@@ -588,6 +621,7 @@ static bool check_values(struct load_config *config, char *error)
     if (!check_think(config, error)) return false;
     if (!check_thresholds(config, error)) return false;
     if (!check_texts(config, error)) return false;
+    if (!check_corpus(config, error)) return false;
     if (!check_expects(config, error)) return false;
     if (!load_length_parse(&config->length, config->length_text, LOAD_MAIL_LENGTH_MAX))
         return fail(error,

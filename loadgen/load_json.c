@@ -122,6 +122,9 @@ static json_t *make_config(const struct load_result *result)
     set_text(object, "expect", config->expect_text == NULL ? "" : config->expect_text);
     set_text(object, "source", config->source_text == NULL ? "" : config->source_text);
     set_count(object, "retry_connect", config->retry_connect);
+    set_text(object, "file", config->file_text == NULL ? "" : config->file_text);
+    set_text(object, "corpus", config->corpus_text == NULL ? "" : config->corpus_text);
+    set_text(object, "corpus_order", config->corpus_order == 0 ? "seq" : "random");
     set_text(object, "think", config->has_think ? config->think_text : "");
     set_text(object, "protocol", config->is_lmtp ? "lmtp" : "smtp");
     set(object, "auth", json_boolean(config->credentials != NULL));

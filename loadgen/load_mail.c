@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/ledger.h"
 #include "base/random.h"
+#include "loadgen/load_corpus.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -127,9 +128,9 @@ static void finish_body(struct load_mail *mail, struct load_mail_body *body, str
     put_text(&random, body->filler, text_size);
     if (left > 1) memcpy(body->filler + text_size, "\r\n", 2);
     CHECK(XXH3_64bits_update(&body->hash->state, body->filler, left) == XXH_OK);
-    bool has_token = body->length >= LOAD_MAIL_TOKEN_SIZE;
+    body->has_token = body->length >= LOAD_MAIL_TOKEN_SIZE;
     body->filler_size = left;
-    body->tail_size = left + (has_token ? LOAD_MAIL_TOKEN_SIZE : 0) + LOAD_MAIL_DOT_SIZE;
+    body->tail_size = left + (body->has_token ? LOAD_MAIL_TOKEN_SIZE : 0) + LOAD_MAIL_DOT_SIZE;
     body->stored_size = mail->head_size + body->length;
     body->wire_size = mail->head_size + body->common_size + body->tail_size;
     if (body->tail_size > mail->tail_max) mail->tail_max = body->tail_size;
@@ -156,6 +157,8 @@ static void fill_bodies(struct load_mail *mail, uint64_t seed)
             struct load_mail_body *body = &mail->bodies[done];
             uint64_t left = size_before_token(body->length) - stored;
             if (size > 0 && left >= size) break;
+            body->common = mail->common;
+            body->plain = mail->plain;
             body->common_size = wire;
             body->plain_size = stored;
             body->hash = &mail->hashes[done];
@@ -194,11 +197,74 @@ static int open_bodies(struct load_mail *mail, const struct load_mail_recipe *re
     return 0;
 }
 
+/* Message `index` of the corpus: all but the X-Loadgen line and the final dot is the common part.
+ */
+static void open_corpus_body(struct load_mail *mail, const struct load_mail_recipe *recipe,
+                             uint32_t index, uint64_t *wire)
+{
+    struct load_mail_body *body = &mail->bodies[index];
+    struct bytes stored = recipe->corpus->messages[index];
+    struct ledger_entry earlier;
+    struct bytes content;
+
+    /* A header of an earlier run may be in it: ours is in front, and the first one counts. */
+    bool was_sent_before = ledger_find_header(stored, &earlier, &content);
+    (void)was_sent_before;
+    body->length = content.size;
+    body->common = mail->common + *wire;
+    body->common_size = load_corpus_stuff(stored, mail->common + *wire);
+    body->plain = stored.data;
+    body->plain_size = stored.size;
+    body->stored_size = mail->head_size + stored.size;
+    body->tail_size = LOAD_MAIL_DOT_SIZE;
+    body->wire_size = mail->head_size + body->common_size + body->tail_size;
+    body->hash = &mail->hashes[index];
+    CHECK(XXH3_64bits_reset(&body->hash->state) == XXH_OK);
+    CHECK(XXH3_64bits_update(&body->hash->state, content.data, content.size) == XXH_OK);
+    *wire += body->common_size;
+    if (body->common_size > mail->common_max) mail->common_max = body->common_size;
+}
+
+static uint64_t stuffed_size(const struct load_corpus *corpus)
+{
+    uint64_t size = 1;
+    for (uint32_t index = 0; index < corpus->count; index++) {
+        struct bytes message = corpus->messages[index];
+        for (uint64_t octet = 0; octet < message.size; octet++)
+            if (message.data[octet] == '.') size++; /* more than will be stuffed */
+        size += message.size;
+    }
+    return size;
+}
+
+static int open_corpus(struct load_mail *mail, const struct load_mail_recipe *recipe)
+{
+    const struct load_corpus *corpus = recipe->corpus;
+    uint64_t wire = 0;
+
+    mail->is_corpus = true;
+    mail->is_random = recipe->is_random;
+    mail->head_size = LEDGER_HEADER_SIZE;
+    mail->tail_max = LOAD_MAIL_DOT_SIZE;
+    mail->body_count = corpus->count;
+    mail->common = malloc(stuffed_size(corpus));
+    mail->bodies = calloc(corpus->count, sizeof *mail->bodies);
+    mail->hashes = aligned_alloc(64, corpus->count * sizeof *mail->hashes);
+    if (mail->common == NULL || mail->bodies == NULL || mail->hashes == NULL) return -ENOMEM;
+    for (uint32_t index = 0; index < corpus->count; index++)
+        open_corpus_body(mail, recipe, index, &wire);
+    return 0;
+}
+
 int load_mail_open(struct load_mail *mail, const struct load_mail_recipe *recipe)
 {
     *mail = (struct load_mail){.seed = recipe->seed, .run = recipe->run};
-    int error = open_head(mail, recipe);
-    if (error == 0) error = open_bodies(mail, recipe);
+    int error = 0;
+    if (recipe->corpus != NULL)
+        error = open_corpus(mail, recipe);
+    else
+        error = open_head(mail, recipe);
+    if (error == 0 && recipe->corpus == NULL) error = open_bodies(mail, recipe);
     if (error < 0) load_mail_close(mail);
     return error;
 }
@@ -216,6 +282,8 @@ void load_mail_close(struct load_mail *mail)
 const struct load_mail_body *load_mail_choose(const struct load_mail *mail, uint64_t sequence)
 {
     if (mail->body_count == 1) return mail->bodies;
+    if (mail->is_corpus && !mail->is_random)
+        return &mail->bodies[(sequence - 1) % mail->body_count];
     return &mail->bodies[random_mix(mail->seed ^ SEED_OF_LENGTHS, sequence) % mail->body_count];
 }
 
@@ -228,7 +296,7 @@ static void put_token(const struct load_mail *mail, uint64_t sequence, uint8_t *
 static uint64_t hash_body(const struct load_mail *mail, const struct load_mail_body *body,
                           uint64_t sequence)
 {
-    if (body->length < LOAD_MAIL_TOKEN_SIZE) return XXH3_64bits_digest(&body->hash->state);
+    if (!body->has_token) return XXH3_64bits_digest(&body->hash->state);
     uint8_t token[LOAD_MAIL_TOKEN_SIZE];
     XXH3_state_t state = body->hash->state;
     put_token(mail, sequence, token);
@@ -240,8 +308,10 @@ uint64_t load_mail_put_head(const struct load_mail *mail, const struct load_mail
                             uint64_t sequence, uint8_t *out)
 {
     uint64_t hash = hash_body(mail, body, sequence);
-    memcpy(out, mail->head, mail->head_size);
-    put_digits(out + mail->id_offset, sequence);
+    if (!mail->is_corpus) {
+        memcpy(out, mail->head, mail->head_size);
+        put_digits(out + mail->id_offset, sequence);
+    }
     ledger_put_header(out + mail->stamp_offset, mail->run, sequence, body->length, hash);
     return hash;
 }
@@ -251,7 +321,7 @@ void load_mail_put_tail(const struct load_mail *mail, const struct load_mail_bod
 {
     memcpy(out, body->filler, body->filler_size);
     out += body->filler_size;
-    if (body->length >= LOAD_MAIL_TOKEN_SIZE) {
+    if (body->has_token) {
         put_token(mail, sequence, out);
         out += LOAD_MAIL_TOKEN_SIZE;
     }

@@ -10,6 +10,9 @@
  * Bodies of several sizes are beginnings of the same common body, each cut at a line's end and
  * filled up with one line of its own; their hash states are taken on the way.
  *
+ * Or messages of a corpus, as they are: then the head is the X-Loadgen line alone, the message
+ * follows, and the tail is the final dot; all of one have the same hash.
+ *
  * Owns:       head template, common body, hash state; read-only once opened, so threads share it.
  * Bounds:     a body is 0 or >= 2 octets (it ends in CR LF), <= LOAD_MAIL_LENGTH_MAX; one shorter
  *             than LOAD_MAIL_TOKEN_SIZE has no token: only its header section is unique.
@@ -29,6 +32,8 @@
 #define LOAD_MAIL_TOKEN_SIZE   18u             /* 16 digits CR LF                  */
 #define LOAD_MAIL_SEQUENCE_MAX 999999999999ull /* twelve digits                   */
 
+struct load_corpus;
+
 struct load_mail_recipe {
     const char *sender;    /* without brackets; "" for the null sender */
     const char *recipient; /* for the To: field                        */
@@ -37,8 +42,10 @@ struct load_mail_recipe {
     const struct load_length *length; /* of the bodies, as stored */
     uint64_t seed;
     uint64_t run;
-    uint64_t date_ns; /* since 1970; one Date for the whole run   */
-    bool is_chunked;  /* BDAT: content is kept as it is stored, too */
+    uint64_t date_ns;                 /* since 1970; one Date for the whole run   */
+    bool is_chunked;                  /* BDAT: content is kept as it is stored, too */
+    const struct load_corpus *corpus; /* messages as they are, or NULL; lives as long as the mail */
+    bool is_random;                   /* the corpus's order: drawn, else one after the other      */
 };
 
 #define LOAD_MAIL_DOT_SIZE 3u /* at the tail's end */
@@ -47,6 +54,9 @@ struct load_mail_recipe {
 
 /* One size of body. */
 struct load_mail_body {
+    const uint8_t *common; /* what it begins with, dot-stuffed, */
+    const uint8_t *plain;  /* or not: NULL without BDAT */
+    bool has_token;
     uint64_t length;      /* as stored                                          */
     uint64_t common_size; /* the part of `common` that it begins with           */
     uint64_t plain_size;  /* the same of `plain`                                */
@@ -71,6 +81,8 @@ struct load_mail {
     uint64_t common_max;
     uint64_t seed;
     uint64_t run;
+    bool is_corpus;
+    bool is_random;
     struct load_mail_hash *hashes;
 };
 

@@ -93,8 +93,8 @@ static void put_content(struct load_clients *clients, struct load_client *client
     const struct load_mail *mail = clients->mail;
     struct load_flight *flight = load_client_flight(client, index);
     bool is_chunked = client->session.mode == LOAD_PIPELINING_BDAT;
-    struct bytes common = is_chunked ? bytes_make(mail->plain, body->plain_size)
-                                     : bytes_make(mail->common, body->common_size);
+    struct bytes common = is_chunked ? bytes_make(body->plain, body->plain_size)
+                                     : bytes_make(body->common, body->common_size);
     uint8_t *octets = client->block->octets;
     uint8_t *end = begin + mail->head_size;
 

@@ -6,6 +6,7 @@
 #include "base/units.h"
 #include "loadgen/load_ceiling.h"
 #include "loadgen/load_conductor.h"
+#include "loadgen/load_corpus.h"
 #include "loadgen/load_json.h"
 #include "loadgen/load_null.h"
 #include "loadgen/load_report.h"
@@ -73,7 +74,25 @@ static FILE *open_output(const struct load_config *config)
     return file;
 }
 
-static void open_mail(struct load_mail *mail, const struct load_config *config)
+/* Messages to be sent as they are, or NULL; the report then tells their lengths. */
+static const struct load_corpus *open_corpus(struct load_corpus *corpus, struct load_config *config)
+{
+    char error[LOAD_CORPUS_ERROR_MAX];
+    bool is_read = true;
+
+    if (config->file_text == NULL && config->corpus_text == NULL) return NULL;
+    if (config->file_text != NULL)
+        is_read = load_corpus_open_file(corpus, config->file_text, error);
+    else
+        is_read = load_corpus_open(corpus, config->corpus_text, error);
+    if (!is_read) die(EXIT_CODE_USAGE, "%s", error);
+    config->length_text = corpus->length_text;
+    CHECK(load_length_parse(&config->length, config->length_text, LOAD_CORPUS_SIZE_MAX));
+    return corpus;
+}
+
+static void open_mail(struct load_mail *mail, const struct load_config *config,
+                      const struct load_corpus *corpus)
 {
     uint64_t now_ns = clock_realtime_ns();
     struct load_mail_recipe recipe = {
@@ -85,6 +104,8 @@ static void open_mail(struct load_mail *mail, const struct load_config *config)
         .seed = config->seed,
         .run = random_mix(config->seed, now_ns), /* a run's own, even if its seed is given */
         .date_ns = now_ns,
+        .corpus = corpus,
+        .is_random = config->corpus_order != 0,
         .is_chunked = config->pipelining == LOAD_PIPELINING_BDAT,
     };
     if (load_mail_open(mail, &recipe) < 0)
@@ -227,7 +248,8 @@ static int keep_ceiling(const struct load_config *config, const struct load_resu
     return EXIT_CODE_OK;
 }
 
-static int run_load(const struct load_config *config, int argc, char **argv)
+static int run_load(const struct load_config *config, const struct load_corpus *corpus, int argc,
+                    char **argv)
 {
     struct load_conductor conductor;
     struct load_result result;
@@ -239,7 +261,7 @@ static int run_load(const struct load_config *config, int argc, char **argv)
 
     check_descriptors(&plan);
     FILE *output = open_output(config);
-    open_mail(&mail, config);
+    open_mail(&mail, config, corpus);
     load_script_open(&script, config->helo, config->sender, config->recipient,
                      (uint32_t)config->recipients, (enum load_pipelining)config->pipelining);
     load_script_vary_recipients(&script, (uint32_t)config->recipients_max, config->seed);
@@ -300,14 +322,15 @@ static void prepare_calibration(struct load_config *config)
     config->no_histogram = true;
 }
 
-static int calibrate(struct load_config *config, int argc, char **argv)
+static int calibrate(struct load_config *config, const struct load_corpus *corpus, int argc,
+                     char **argv)
 {
     struct load_null null;
     prepare_calibration(config);
     int error = load_null_open(&null, make_plan(config).workers, config->is_lmtp);
     if (error < 0) die(EXIT_CODE_FAILED, "cannot open a server to calibrate: %s", strerror(-error));
     aim_at(config, &null);
-    int code = run_load(config, argc, argv);
+    int code = run_load(config, corpus, argc, argv);
     load_null_close(&null);
     return code;
 }
@@ -332,6 +355,10 @@ int main(int argc, char **argv)
     }
     if (config.is_verbose) log_open("loadgen", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
     load_conductor_block_signals();
-    if (config.is_calibration) return calibrate(&config, argc, argv);
-    return run_load(&config, argc, argv);
+    struct load_corpus corpus = {0};
+    const struct load_corpus *messages = open_corpus(&corpus, &config);
+    int code = config.is_calibration ? calibrate(&config, messages, argc, argv)
+                                     : run_load(&config, messages, argc, argv);
+    load_corpus_close(&corpus);
+    return code;
 }
