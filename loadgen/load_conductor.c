@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/exit_codes.h"
 #include "base/log.h"
+#include "loadgen/load_block.h"
 #include "ring/ring_probe.h"
 
 #include <errno.h>
@@ -160,12 +161,21 @@ static void await_population(struct load_conductor *conductor)
     }
 }
 
-static void show(const struct load_conductor *conductor, const struct load_interval *interval)
+static void show(struct load_conductor *conductor, const struct load_interval *interval)
 {
     const struct load_config *config = conductor->run.config;
     char line[LOAD_PROGRESS_MAX];
 
+    if (config->progress == LOAD_PROGRESS_JSON) {
+        load_progress_format_json(line, interval, config);
+        (void)fprintf(stderr, "%s\n", line);
+        return;
+    }
     if (config->is_quiet || config->progress == LOAD_PROGRESS_NONE) return;
+    if (config->progress == LOAD_PROGRESS_BLOCK && conductor->progress.is_terminal) {
+        load_block_show(&conductor->progress, config, stderr);
+        return;
+    }
     bool is_rewritten = conductor->progress.is_terminal && config->progress == LOAD_PROGRESS_AUTO;
     if (!is_rewritten && conductor->progress.count % LINE_EVERY != 0) return;
     load_progress_format(line, interval, config->duration_ns);

@@ -22,8 +22,9 @@
 #define RATE_MAX          100000000u
 #define RETRIES_MAX       1000000u
 #define BACKLOG_MAX       16000000u
-#define BACKLOG_S         10u  /* of the rate */
-#define WARMUP_PART       10u  /* of -d, unless --warmup says otherwise */
+#define BACKLOG_S         10u /* of the rate */
+#define WARMUP_PART       10u /* of -d, unless --warmup says otherwise */
+#define LABELS_MAX        2000u
 #define SUBJECT_MAX       900u /* RFC 5322 2.1.1: a line is 998 */
 
 static const char *const pipelining_choices[] = {"auto", "off", "group", "stream", NULL};
@@ -32,7 +33,7 @@ static const char default_subject[] = "load test";
 static const char *const order_choices[] = {"seq", "random", NULL};
 static const char *const scenario_choices[] = {"deliver", "connect-only", "idle", NULL};
 static const char *const quit_choices[] = {"quit", "rset", "drop", NULL};
-static const char *const progress_choices[] = {"auto", "line", "none", NULL};
+static const char *const progress_choices[] = {"auto", "block", "line", "json", "none", NULL};
 
 #define FIELD(name) .offset = offsetof(struct load_config, name)
 
@@ -309,6 +310,11 @@ static const struct option_row rows[] = {
      FIELD(watch),
      .argument = "LIST",
      .help = "pid:N | unit:NAME: CPU, memory and disk of the server's processes, each second"},
+    {.kind = OPTION_TEXT,
+     .name = "label",
+     FIELD(labels),
+     .argument = "LIST",
+     .help = "K=V,K2=V2: kept in the result"},
     {.kind = OPTION_FLAG,
      .name = "calibrate",
      FIELD(is_calibration),
@@ -332,7 +338,10 @@ static const struct option_row rows[] = {
      FIELD(progress),
      .argument = "MODE",
      .choices = progress_choices,
-     .help = "auto | line | none: once a second on a terminal, else every 10 s [auto]"},
+     .help =
+         "auto | block | line | json | none: a line that is rewritten each second on a terminal, "
+         "else one every 10 s; block: with the last minute as bars; json: an object a second "
+         "[auto]"},
     {.kind = OPTION_FLAG,
      .letter = 'q',
      .name = "quiet",
@@ -604,6 +613,20 @@ static bool check_scenario(struct load_config *config, char *error)
     return true;
 }
 
+/* Each part has a name, "=", and whatever. */
+static bool check_labels(const struct load_config *config, char *error)
+{
+    for (const char *text = config->labels; text != NULL;) {
+        size_t size = strcspn(text, ",");
+        size_t name = strcspn(text, "=");
+        if (name == 0 || name >= size)
+            return fail(error, "--label '%s': try mta=postfix-3.7,disk=nvme", config->labels);
+        text = text[size] == ',' ? text + size + 1 : NULL;
+    }
+    return config->labels == NULL || is_text(config->labels, LABELS_MAX) ||
+           fail(error, "--label: at most %u octets, no control characters", LABELS_MAX);
+}
+
 static bool check_calibration(const struct load_config *config, char *error)
 {
     if (!config->is_calibration) return true;
@@ -614,6 +637,7 @@ static bool check_calibration(const struct load_config *config, char *error)
 static bool check_values(struct load_config *config, char *error)
 {
     if (!check_calibration(config, error)) return false;
+    if (!check_labels(config, error)) return false;
     if (!check_scenario(config, error)) return false;
     if (!check_chunks(config, error)) return false;
     if (!check_spans(config, error)) return false;

@@ -25,7 +25,13 @@
 #define LOAD_CONFIG_ERROR_MAX 600u
 #define LOAD_UNLIMITED        UINT64_MAX
 
-enum load_progress_mode { LOAD_PROGRESS_AUTO, LOAD_PROGRESS_LINE, LOAD_PROGRESS_NONE };
+enum load_progress_mode {
+    LOAD_PROGRESS_AUTO,
+    LOAD_PROGRESS_BLOCK,
+    LOAD_PROGRESS_LINE,
+    LOAD_PROGRESS_JSON,
+    LOAD_PROGRESS_NONE,
+};
 
 /* What the connections are for. */
 enum load_scenario {
@@ -74,6 +80,7 @@ struct load_config {
     const char *csv;         /* file, or NULL             */
     const char *hlog;        /* file, or NULL             */
     const char *watch;       /* list, or NULL             */
+    const char *labels;      /* list of K=V, or NULL      */
     const char *hdr_prefix;
     struct load_threshold thresholds[LOAD_THRESHOLDS_MAX];
     uint32_t threshold_count;

@@ -64,6 +64,23 @@ static const char *hide(const struct load_result *result, const char *argument)
     return credentials != NULL && strstr(argument, credentials) != NULL ? "***" : argument;
 }
 
+static json_t *make_labels(const char *list)
+{
+    json_t *object = json_object();
+    while (list != NULL) {
+        size_t size = strcspn(list, ",");
+        size_t name_size = strcspn(list, "=");
+        char *name = strndup(list, name_size);
+        json_t *value = name == NULL || name_size >= size
+                            ? NULL
+                            : json_stringn(list + name_size + 1, size - name_size - 1);
+        if (value != NULL) set(object, name, value);
+        free(name);
+        list = list[size] == ',' ? list + size + 1 : NULL;
+    }
+    return object;
+}
+
 static json_t *make_run(const struct load_result *result)
 {
     char id[17] = {0};
@@ -74,7 +91,7 @@ static json_t *make_run(const struct load_result *result)
     for (int index = 0; index < result->argc; index++)
         (void)json_array_append_new(argv, json_string(hide(result, result->argv[index])));
     set_text(run, "id", id);
-    set(run, "labels", json_object());
+    set(run, "labels", make_labels(result->config->labels));
     set_count(run, "seed", result->config->seed);
     set(run, "aborted", json_boolean(result->is_aborted));
     set_date(run, "started", result->started_realtime_ns);

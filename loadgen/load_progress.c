@@ -192,6 +192,38 @@ void load_progress_format(char *out, const struct load_interval *interval, uint6
         format_rate(failed, (double)interval->failed / seconds), mean, 100 * interval->busy_ratio);
 }
 
+/* 0 is unknown. */
+static const char *format_known(char *out, uint64_t value)
+{
+    if (value == 0) return "null";
+    (void)snprintf(out, UNITS_TEXT_MAX, "%llu", (unsigned long long)value);
+    return out;
+}
+
+void load_progress_format_json(char *out, const struct load_interval *interval,
+                               const struct load_config *config)
+{
+    bool is_open = config->rate_per_s > 0;
+    const struct load_interval_latency *latency =
+        is_open ? &interval->response : &interval->service;
+    char due[UNITS_TEXT_MAX] = "null";
+    char p50[UNITS_TEXT_MAX];
+    char p99[UNITS_TEXT_MAX];
+    char maximum[UNITS_TEXT_MAX];
+    int64_t start_ns = (int64_t)interval->start_ns - (int64_t)config->warmup_ns;
+
+    if (is_open) (void)snprintf(due, sizeof due, "%llu", (unsigned long long)interval->due);
+    (void)snprintf(out, LOAD_PROGRESS_MAX,
+                   "{\"t_ns\": %lld, \"length_ns\": %llu, \"due\": %s, \"accepted\": %llu, "
+                   "\"failed\": %llu, \"p50_ns\": %s, \"p99_ns\": %s, \"max_ns\": %s, "
+                   "\"open\": %u, \"down\": %u, \"busy_ratio\": %.3f}",
+                   (long long)start_ns, (unsigned long long)interval->length_ns, due,
+                   (unsigned long long)interval->accepted, (unsigned long long)interval->failed,
+                   format_known(p50, latency->p50_ns), format_known(p99, latency->p99_ns),
+                   format_known(maximum, latency->maximum_ns), interval->up, interval->down,
+                   interval->busy_ratio);
+}
+
 uint64_t load_progress_down_worst(const struct load_progress *progress)
 {
     uint64_t worst = 0;

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define LOAD_INTERVALS_MAX 100000u
-#define LOAD_PROGRESS_MAX  160u
+#define LOAD_PROGRESS_MAX  400u
 
 /* What the messages that ended in one interval took; 0: too few to tell. */
 struct load_interval_latency {
@@ -59,6 +59,7 @@ struct load_progress {
     uint64_t taken;               /* intervals, kept or not */
     struct load_slice slice;      /* the workers' slices of the last interval, merged */
     bool is_terminal;
+    bool has_block; /* one stands on the terminal, above the cursor */
 };
 
 /* 0 or -ENOMEM. */
@@ -81,6 +82,10 @@ struct load_interval load_progress_take(struct load_progress *progress,
 
 /* " 12s/60s  conn 10000  ok 49.9k/s ..." into `out` (LOAD_PROGRESS_MAX bytes). */
 void load_progress_format(char *out, const struct load_interval *interval, uint64_t duration_ns);
+
+/* The same as one JSON object, with the names of the result's intervals. */
+void load_progress_format_json(char *out, const struct load_interval *interval,
+                               const struct load_config *config);
 
 /* The busiest worker's share in its busiest second. */
 double load_progress_busy_worst(const struct load_progress *progress);

@@ -163,9 +163,12 @@ static void read_totals(struct reader *reader, const json_t *totals, struct load
 {
     tally->due = read_count(reader, totals, "due");
     tally->started = read_count(reader, totals, "started");
-    for (uint32_t outcome = 0; outcome < LOAD_OUTCOME_COUNT; outcome++)
-        tally->outcomes[outcome] =
-            read_count(reader, totals, load_outcome_name((enum load_outcome)outcome));
+    for (uint32_t outcome = 0; outcome < LOAD_OUTCOME_COUNT; outcome++) {
+        const char *name = load_outcome_name((enum load_outcome)outcome);
+        /* Not in a file of before there was such an outcome. */
+        if (outcome == LOAD_OUTCOME_ACCEPTED || json_object_get(totals, name) != NULL)
+            tally->outcomes[outcome] = read_count(reader, totals, name);
+    }
     tally->dropped = read_count(reader, totals, "dropped_schedule");
     tally->accepted_in_time = read_count(reader, totals, "accepted_in_time");
     /* Not in a file of before it was counted. */

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "base/units.h"
 #include "loadgen/load_ceiling.h"
+#include "loadgen/load_checks.h"
 #include "loadgen/load_conductor.h"
 #include "loadgen/load_corpus.h"
 #include "loadgen/load_json.h"
@@ -62,6 +63,20 @@ static void check_descriptors(const struct load_plan *plan)
         "root (or LimitNOFILE= of the unit), or fewer -c",
         (unsigned long long)plan->connections, (unsigned long long)needed,
         (unsigned long long)limit, (unsigned long long)needed);
+}
+
+/* What would spoil the run is said before anything is sent. */
+static void check_machine(const struct load_config *config, const struct load_plan *plan)
+{
+    struct load_environment environment;
+    char text[LOAD_CHECKS_TEXT_MAX];
+
+    check_descriptors(plan);
+    load_environment_read(&environment, &config->addresses[0]);
+    if (!load_checks_ports(plan, &environment, text)) die(EXIT_CODE_USAGE, "%s", text);
+    if (!load_checks_queue(plan, config->ramp_ns > 0, &environment, text))
+        die(EXIT_CODE_USAGE, "%s", text);
+    if (!load_checks_clock(&environment, text)) log_warning("%s", text);
 }
 
 static FILE *open_output(const struct load_config *config)
@@ -259,7 +274,7 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     struct load_plan plan = make_plan(config);
     struct load_run run = {.config = config, .plan = &plan, .mail = &mail, .script = &script};
 
-    check_descriptors(&plan);
+    check_machine(config, &plan);
     FILE *output = open_output(config);
     open_mail(&mail, config, corpus);
     load_script_open(&script, config->helo, config->sender, config->recipient,
