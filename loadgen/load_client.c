@@ -462,6 +462,7 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         break;
     case LOAD_EVENT_UNUSABLE:
         mark_down(clients, client);
+        if (client->session.lacks_utf8) give_up(clients, EOPNOTSUPP);
         break;
     case LOAD_EVENT_PROTOCOL:
         load_tally_error(load_flight_tally(clients, client), phase, LOAD_OUTCOME_PROTOCOL, 0);

@@ -152,7 +152,8 @@ static const struct option_row rows[] = {
      .name = "from",
      FIELD(sender),
      .argument = "ADDR",
-     .help = "envelope sender, <> for none [load@client.test]"},
+     .help =
+         "envelope sender, <> for none; not ASCII: SMTPUTF8 must be offered [load@client.test]"},
     {.kind = OPTION_TEXT,
      .name = "to",
      FIELD(recipient),
@@ -429,6 +430,34 @@ bool load_config_parse_cpus(const char *text, cpu_set_t *cpus)
     }
 }
 
+/* RFC 3629 4, as far as that no octet stands where it can't: servers look closer. */
+static bool is_utf8(const char *text)
+{
+    uint32_t left = 0;
+    for (; *text != '\0'; text++) {
+        unsigned char octet = (unsigned char)*text;
+        bool continues = (octet & 0xc0) == 0x80;
+        if (continues != (left > 0)) return false;
+        if (continues)
+            left--;
+        else if (octet >= 128)
+            left = octet >= 0xc2 && octet < 0xe0 ? 1 : octet >= 0xe0 && octet < 0xf0 ? 2 : 3;
+        if (octet == 0xc0 || octet == 0xc1 || octet > 0xf4) return false;
+    }
+    return left == 0;
+}
+
+/* An address may be UTF-8 (RFC 6531 3.3): blanks and controls of ASCII aside, anything. */
+static bool is_address(const char *text, uint64_t longest)
+{
+    uint64_t size = strlen(text);
+    for (uint64_t index = 0; index < size; index++) {
+        unsigned char octet = (unsigned char)text[index];
+        if (octet <= ' ' || octet == 127 || octet == '<' || octet == '>') return false;
+    }
+    return size <= longest && is_utf8(text);
+}
+
 /* What may stand in a command line without changing what it means. */
 static bool is_word(const char *text, uint64_t longest)
 {
@@ -507,10 +536,12 @@ static bool check_corpus(const struct load_config *config, char *error)
 static bool check_texts(struct load_config *config, char *error)
 {
     if (strcmp(config->sender, "<>") == 0) config->sender = "";
-    if (!is_word(config->sender, ADDRESS_MAX))
-        return fail(error, "-f, --from is no address: one word without <> and blanks");
-    if (config->recipient[0] == '\0' || !is_word(config->recipient, ADDRESS_MAX))
-        return fail(error, "--to is no address: one word without <> and blanks");
+    if (!is_address(config->sender, ADDRESS_MAX))
+        return fail(error, "-f, --from is no address: one word without <> and blanks, UTF-8");
+    if (config->recipient[0] == '\0' || !is_address(config->recipient, ADDRESS_MAX))
+        return fail(error, "--to is no address: one word without <> and blanks, UTF-8");
+    if (config->domains != NULL && !is_utf8(config->domains))
+        return fail(error, "--domains is no UTF-8");
     if (config->helo[0] == '\0' || !is_word(config->helo, ADDRESS_MAX))
         return fail(error, "-M, --helo is no name: one word without <> and blanks");
     if (!is_text(config->subject, SUBJECT_MAX))

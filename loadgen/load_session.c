@@ -21,6 +21,20 @@
 #define SEED_OF_RECIPIENTS 0x7ec191e475ull
 #define SEED_OF_DOMAINS    0xd03a145ull
 
+#define MAIL_END_MAX 40u /* " BODY=8BITMIME SMTPUTF8" CR LF */
+
+static bool has_8bit(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text >= 128) return true;
+    return false;
+}
+
+void load_script_set_8bit(struct load_script *script)
+{
+    script->is_8bit = true;
+}
+
 static uint32_t put_line(char *out, const char *verb, const char *argument, const char *end)
 {
     int size = snprintf(out, LOAD_SCRIPT_LINE_MAX, "%s%s%s", verb, argument, end);
@@ -40,7 +54,8 @@ void load_script_open(struct load_script *script, const char *helo, const char *
     CHECK(snprintf(local, sizeof local, "%.*s", local_size, recipient) == local_size);
     script->ehlo_size = put_line(script->ehlo, "EHLO ", helo, "\r\n");
     script->helo_size = put_line(script->helo, "HELO ", helo, "\r\n");
-    script->mail_size = put_line(script->mail, "MAIL FROM:<", sender, ">\r\n");
+    script->mail_size = put_line(script->mail, "MAIL FROM:<", sender, ">");
+    script->needs_utf8 = has_8bit(sender) || has_8bit(recipient);
     script->recipient_head_size = put_line(script->recipient_head, "RCPT TO:<", local, "");
     script->recipient_tail_size =
         put_line(script->recipient_tail, "", at == NULL ? "" : at, ">\r\n");
@@ -71,7 +86,9 @@ static bool add_domain(struct load_script *script, const char *text, size_t size
     }
     if (name_size == 0 || name_size > LOAD_SCRIPT_DOMAIN_MAX - 5) return false;
     for (size_t index = 0; index < name_size; index++)
-        if (text[index] <= ' ' || text[index] == '<' || text[index] == '>') return false;
+        if ((unsigned char)text[index] <= ' ' || text[index] == 127 || text[index] == '<' ||
+            text[index] == '>')
+            return false;
     struct load_domain *domain = &script->domains[script->domain_count++];
     domain->weight = weight;
     domain->tail_size =
@@ -83,6 +100,7 @@ static bool add_domain(struct load_script *script, const char *text, size_t size
 bool load_script_spread(struct load_script *script, const char *domains, uint64_t seed)
 {
     script->seed = seed;
+    script->needs_utf8 = script->needs_utf8 || has_8bit(domains);
     for (;;) {
         size_t size = strcspn(domains, ",");
         if (script->domain_count == LOAD_DOMAINS_MAX) return false;
@@ -134,7 +152,7 @@ uint32_t load_script_group_max(const struct load_script *script)
     uint32_t tail_size = script->recipient_tail_size;
     if (script->domain_count > 0) tail_size = LOAD_SCRIPT_DOMAIN_MAX;
     uint32_t recipient = script->recipient_head_size + LOAD_SCRIPT_NUMBER_MAX + tail_size;
-    uint32_t group = (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size +
+    uint32_t group = (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size + MAIL_END_MAX +
                      script->recipients_max * recipient + LOAD_CHUNK_LINE_MAX;
     if (script->ehlo_size > group) group = script->ehlo_size;
     return script->auth_size > group ? script->auth_size : group;
@@ -241,17 +259,31 @@ static uint32_t put_recipient(const struct load_script *script, uint64_t sequenc
     return size + put(out + size, script->recipient_tail, script->recipient_tail_size);
 }
 
-static uint32_t put_envelope(const struct load_script *script, uint64_t sequence, uint8_t *out)
+/* RFC 6152 2, RFC 6531 3.4: what the content and the addresses need, where it is offered. */
+static uint32_t put_mail(const struct load_session *session, const struct load_script *script,
+                         uint8_t *out)
 {
+    static const char body[] = " BODY=8BITMIME";
+    static const char utf8[] = " SMTPUTF8";
     uint32_t size = put(out, script->mail, script->mail_size);
+    if (script->is_8bit && session->offers_8bitmime) size += put(out + size, body, sizeof body - 1);
+    if (script->needs_utf8) size += put(out + size, utf8, sizeof utf8 - 1);
+    return size + put(out + size, "\r\n", 2);
+}
+
+static uint32_t put_envelope(const struct load_session *session, const struct load_script *script,
+                             uint64_t sequence, uint8_t *out)
+{
+    uint32_t size = put_mail(session, script, out);
     for (uint32_t index = 0; index < recipients_of(script, sequence); index++)
         size += put_recipient(script, sequence, index, out + size);
     return size;
 }
 
-static uint32_t put_group(const struct load_script *script, uint64_t sequence, uint8_t *out)
+static uint32_t put_group(const struct load_session *session, const struct load_script *script,
+                          uint64_t sequence, uint8_t *out)
 {
-    uint32_t size = put_envelope(script, sequence, out);
+    uint32_t size = put_envelope(session, script, sequence, out);
     return size + put(out + size, "DATA\r\n", 6);
 }
 
@@ -277,17 +309,17 @@ uint32_t load_session_put(const struct load_session *session, const struct load_
     case LOAD_WANTS_RESET:
         return put(out, "RSET\r\n", 6);
     case LOAD_WANTS_MAIL:
-        return put(out, script->mail, script->mail_size);
+        return put_mail(session, script, out);
     case LOAD_WANTS_RECIPIENT:
         return put_recipient(script, sequence, session->recipients_answered, out);
     case LOAD_WANTS_DATA:
         return put(out, "DATA\r\n", 6);
     case LOAD_WANTS_GROUP:
         if (session->needs_reset) size = put(out, "RSET\r\n", 6);
-        return size + put_group(script, sequence, out + size);
+        return size + put_group(session, script, sequence, out + size);
     case LOAD_WANTS_MESSAGE:
         if (session->needs_reset) size = put(out, "RSET\r\n", 6);
-        return size + put_envelope(script, sequence, out + size);
+        return size + put_envelope(session, script, sequence, out + size);
     case LOAD_WANTS_DOT:
         return put(out, ".\r\n", 3);
     case LOAD_WANTS_QUIT:
@@ -308,7 +340,7 @@ uint32_t load_session_put_next(struct load_session *session, const struct load_s
     CHECK(!session->next_begun);
     session->next_begun = true;
     session->next_recipients = recipients_of(script, sequence);
-    return put_group(script, sequence, out);
+    return put_group(session, script, sequence, out);
 }
 
 void load_session_sent(struct load_session *session)
@@ -400,6 +432,12 @@ static enum load_session_event take_ready(struct load_session *session,
     if (session->mode == LOAD_PIPELINING_AUTO) session->mode = LOAD_PIPELINING_GROUP;
     if (is_chunked(session) && !session->offers_chunking) session->mode = LOAD_PIPELINING_GROUP;
     if (!session->offers_pipelining) session->mode = LOAD_PIPELINING_OFF;
+    session->lacks_utf8 = script->needs_utf8 && !session->offers_utf8;
+    if (session->lacks_utf8) {
+        session->state = LOAD_AWAIT_QUIT;
+        session->wants = LOAD_WANTS_QUIT;
+        return LOAD_EVENT_UNUSABLE;
+    }
     session->state = LOAD_IDLE;
     return LOAD_EVENT_READY;
 }
@@ -428,6 +466,8 @@ static enum load_session_event take_greeting(struct load_session *session,
     if (session->state == LOAD_AWAIT_EHLO && code >= 500 && !script->is_lmtp) {
         session->offers_pipelining = false;
         session->offers_chunking = false;
+        session->offers_8bitmime = false;
+        session->offers_utf8 = false;
         session->state = LOAD_AWAIT_HELO;
         session->wants = LOAD_WANTS_HELO;
         return LOAD_EVENT_NONE;
@@ -596,6 +636,8 @@ static void note_keyword(struct load_session *session, struct bytes text)
     struct bytes word = bytes_make(text.data, bytes_find(text, ' '));
     if (bytes_equal_ignoring_case(word, BYTES("PIPELINING"))) session->offers_pipelining = true;
     if (bytes_equal_ignoring_case(word, BYTES("CHUNKING"))) session->offers_chunking = true;
+    if (bytes_equal_ignoring_case(word, BYTES("8BITMIME"))) session->offers_8bitmime = true;
+    if (bytes_equal_ignoring_case(word, BYTES("SMTPUTF8"))) session->offers_utf8 = true;
 }
 
 /* A reply to a command that has not left: where the server stands is anybody's guess. */

@@ -52,7 +52,7 @@ struct load_domain {
 struct load_script {
     char ehlo[LOAD_SCRIPT_LINE_MAX];
     char helo[LOAD_SCRIPT_LINE_MAX];
-    char mail[LOAD_SCRIPT_LINE_MAX];
+    char mail[LOAD_SCRIPT_LINE_MAX];           /* "MAIL FROM:<a@b>"; parameters may follow */
     char recipient_head[LOAD_SCRIPT_LINE_MAX]; /* "RCPT TO:<user"    */
     char recipient_tail[LOAD_SCRIPT_LINE_MAX]; /* "@sink.test>\r\n"  */
     uint32_t ehlo_size, helo_size, mail_size, recipient_head_size, recipient_tail_size;
@@ -66,7 +66,9 @@ struct load_script {
     bool repeats_recipients; /* each message has the same, else they are numbered through the run */
     uint64_t seed;           /* of what differs from message to message */
     enum load_pipelining pipelining;
-    bool is_lmtp; /* RFC 2033: a reply to the content for each recipient that was taken */
+    bool is_8bit;    /* content has octets above 127: BODY=8BITMIME where offered (RFC 6152) */
+    bool needs_utf8; /* an address has: SMTPUTF8 has to be offered (RFC 6531)               */
+    bool is_lmtp;    /* RFC 2033: a reply to the content for each recipient that was taken */
 };
 
 enum load_session_state {
@@ -118,6 +120,9 @@ struct load_session {
     enum load_pipelining mode; /* as agreed: never AUTO once idle                      */
     bool offers_pipelining;
     bool offers_chunking;
+    bool offers_8bitmime;
+    bool offers_utf8;
+    bool lacks_utf8;              /* it would have to be offered */
     bool mail_taken;              /* so the server holds a transaction until it ends      */
     bool needs_reset;             /* a transaction was left open by a failure             */
     bool is_void;                 /* the content is a lone dot: the message failed before */
@@ -142,6 +147,9 @@ void load_script_vary_recipients(struct load_script *script, uint32_t maximum, u
 
 /* Recipients are at the domains of "a.test:70,b.test:30", by weight; false if that is no list. */
 MUST_USE bool load_script_spread(struct load_script *script, const char *domains, uint64_t seed);
+
+/* Content has octets above 127. SMTPUTF8 is asked for if an address of the script has. */
+void load_script_set_8bit(struct load_script *script);
 
 /* From here on sessions speak LMTP (RFC 2033). */
 void load_script_speak_lmtp(struct load_script *script, const char *helo);

@@ -128,6 +128,17 @@ static void open_mail(struct load_mail *mail, const struct load_config *config,
             (unsigned long long)load_length_percentile(&config->length, 100));
 }
 
+/* Whether the content has octets above 127: a corpus's own, or those of our header fields. */
+static bool is_8bit(const struct load_config *config, const struct load_corpus *corpus)
+{
+    const char *const fields[] = {config->sender, config->recipient, config->subject};
+    if (corpus != NULL) return corpus->is_8bit;
+    for (uint32_t field = 0; field < sizeof fields / sizeof fields[0]; field++)
+        for (const char *text = fields[field]; *text != '\0'; text++)
+            if ((unsigned char)*text >= 128) return true;
+    return false;
+}
+
 static struct load_ledger *open_ledger(struct load_ledger *ledger, const struct load_config *config,
                                        uint64_t run)
 {
@@ -182,6 +193,9 @@ static void explain_failure(const struct load_result *result)
         log_error("no free source port for %s: widen net.ipv4.ip_local_port_range (%s), wait for "
                   "TIME_WAIT to pass, or send more messages on a connection (-k)",
                   target, result->environment.port_range);
+        return;
+    case EOPNOTSUPP:
+        log_error("%s does not offer SMTPUTF8, which addresses that are not ASCII need", target);
         return;
     case ETIME:
         log_error("%s does not answer a connect within --timeout", target);
@@ -283,6 +297,7 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     if (config->domains != NULL && !load_script_spread(&script, config->domains, config->seed))
         die(EXIT_CODE_USAGE, "--domains '%s': try a.test:70,b.test:30, at most %u", config->domains,
             LOAD_DOMAINS_MAX);
+    if (is_8bit(config, corpus)) load_script_set_8bit(&script);
     script.repeats_recipients = config->repeats_recipients;
     if (config->is_lmtp) load_script_speak_lmtp(&script, config->helo);
     if (config->credentials != NULL && !load_script_authenticate(&script, config->credentials))

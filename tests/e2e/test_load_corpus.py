@@ -86,6 +86,29 @@ class Corpus(unittest.TestCase):
         again = self.load("--corpus", os.path.join(self.home, "again"), count=10)
         self.assertEqual(set(self.contents(again)), set(first))
 
+    def test_addresses_that_are_not_ascii(self):
+        options = ("-f", "\u00e4@client.test", "--to", "\u00fc@sink.test", "-r", "2", "-n", "10", "-c", "1")
+        for mode in (("--pipelining", "off"), ("--pipelining", "stream"), ("--bdat",)):
+            self.load(*options, "-l", "300", *mode, count=10)
+        self.assertEqual(harness.listed(self.server.spool)[-1]["from"], "\u00e4@client.test")
+        self.assertIn("\u00fc1@sink.test", str(harness.listed(self.server.spool)))
+        deaf = harness.Server("--no-smtputf8")
+        self.addCleanup(deaf.close)
+        refused = harness.run(harness.LOADGEN, "-q", *options, f"127.0.0.1:{deaf.port}")
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("SMTPUTF8", refused.stderr)
+        wrong = harness.run(harness.LOADGEN, "-q", "-f", b"\xe4@x".decode("utf-8", "surrogateescape"), f"127.0.0.1:{deaf.port}")
+        self.assertEqual((wrong.returncode, "UTF-8" in wrong.stderr), (2, True))
+
+    def test_content_of_8_bits_is_announced(self):
+        self.server.close()
+        self.server = harness.Server("-v")
+        self.addCleanup(self.server.close)
+        self.load("-F", self.put("umlaut.eml", UMLAUT), count=5)
+        self.assertEqual(self.server.output().count("BODY=8BITMIME"), 5)
+        self.load("-F", self.put("ascii.eml", DOTS), count=5)
+        self.assertEqual(self.server.output().count("BODY=8BITMIME"), 5)
+
     def test_what_can_not_be_sent(self):
         empty = os.path.join(self.home, "empty")
         os.mkdir(empty)

@@ -165,6 +165,8 @@ static void run_session(struct run *run, const uint8_t *choices, struct bytes in
     uint32_t recipients = 1 + (choices[0] >> 2 & 3u);
     load_script_open(&run->script, "load.test", "a@b.test", "user@sink.test", recipients,
                      pipelining);
+    if ((choices[1] & 64) != 0) load_script_set_8bit(&run->script);
+    if ((choices[1] & 128) != 0) run->script.needs_utf8 = true;
     if ((choices[0] & 16) != 0) load_script_speak_lmtp(&run->script, "load.test");
     if ((choices[0] & 32) != 0) CHECK(load_script_authenticate(&run->script, "user:password"));
     if ((choices[0] & 64) != 0) load_script_vary_recipients(&run->script, recipients + 3, 1);

@@ -886,6 +886,64 @@ static void test_chunk_line(void **state)
     assert_true(load_session_put_chunk(1ull << 31, octets) <= LOAD_CHUNK_LINE_MAX);
 }
 
+/* ---- content of 8 bits, addresses of more than ASCII ---- */
+
+static void run_8bit(enum load_pipelining pipelining, const char *sender, const char *const *steps)
+{
+    script = (struct load_script){0};
+    load_script_open(&script, "client.test", sender, "user@sink.test", 1, pipelining);
+    load_script_set_8bit(&script);
+    play(steps);
+}
+
+#define EHLO_OF(keyword) "S: 220 mx", "C: EHLO client.test|", "S: 250-mx", keyword
+
+static void test_8bitmime_where_it_is_offered(void **state)
+{
+    static const char *const offered[] = {EHLO_OF("S: 250 8bitMIME"), ">: begin",
+                                          "C: MAIL FROM:<a@b> BODY=8BITMIME|", NULL};
+    static const char *const not_offered[] = {EHLO_OF("S: 250 SIZE"), ">: begin",
+                                              "C: MAIL FROM:<a@b>|", NULL};
+    static const char *const helo[] = {"S: 220 mx",           "C: EHLO client.test|",
+                                       "S: 500 8BITMIME",     "C: HELO client.test|",
+                                       "S: 250 8BITMIME",     ">: begin",
+                                       "C: MAIL FROM:<a@b>|", NULL};
+    (void)state;
+    run_8bit(LOAD_PIPELINING_OFF, "a@b", offered);
+    run_8bit(LOAD_PIPELINING_OFF, "a@b", not_offered);
+    run_8bit(LOAD_PIPELINING_OFF, "a@b", helo);
+    /* Content of 7 bits says nothing. */
+    static const char *const plain[] = {EHLO_OF("S: 250 8BITMIME"), ">: begin",
+                                        "C: MAIL FROM:<load@client.test>|", NULL};
+    run(LOAD_PIPELINING_OFF, 1, plain);
+}
+
+static void test_smtputf8_has_to_be_offered(void **state)
+{
+    static const char *const offered[] = {
+        EHLO_OF("S: 250-SMTPUTF8"),
+        "S: 250-8BITMIME",
+        "S: 250 PIPELINING",
+        ">: begin",
+        "C: MAIL FROM:<\303\244@b> BODY=8BITMIME SMTPUTF8|RCPT TO:<user1@sink.test>|DATA|",
+        "S: 250 Ok",
+        "S: 250 Ok",
+        "S: 354 go",
+        "D: MAIL FROM:<\303\244@b> BODY=8BITMIME SMTPUTF8|RCPT TO:<user2@sink.test>|DATA|",
+        NULL};
+    static const char *const not_offered[] = {EHLO_OF("S: 250 8BITMIME"), "=: unusable", "C: QUIT|",
+                                              "S: 221 bye", NULL};
+    (void)state;
+    run_8bit(LOAD_PIPELINING_STREAM, "\303\244@b", offered);
+    run_8bit(LOAD_PIPELINING_STREAM, "\303\244@b", not_offered);
+    assert_true(session.lacks_utf8);
+    assert_int_equal(session.state, LOAD_OVER);
+    open_script(LOAD_PIPELINING_OFF, 1);
+    assert_false(script.needs_utf8);
+    assert_true(load_script_spread(&script, "a.test,\303\244.test", 1));
+    assert_true(script.needs_utf8);
+}
+
 /* ---- AUTH ---- */
 
 static void run_auth(const char *const *steps)
@@ -1119,6 +1177,8 @@ int main(void)
         cmocka_unit_test(test_bdat_of_lmtp),
         cmocka_unit_test(test_bdat_closing),
         cmocka_unit_test(test_chunk_line),
+        cmocka_unit_test(test_8bitmime_where_it_is_offered),
+        cmocka_unit_test(test_smtputf8_has_to_be_offered),
         cmocka_unit_test(test_auth),
         cmocka_unit_test(test_auth_refused),
         cmocka_unit_test(test_credentials),
