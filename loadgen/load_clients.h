@@ -14,6 +14,7 @@
 #include "loadgen/load_client.h"
 #include "loadgen/load_ledger.h"
 #include "loadgen/load_plan.h"
+#include "loadgen/load_samples.h"
 #include "loadgen/load_schedule.h"
 #include "loadgen/load_slices.h"
 #include "loadgen/load_tally.h"
@@ -37,6 +38,8 @@ struct load_clients {
     struct load_backlog backlog;   /* open loop */
     struct queue idle;             /* open loop: sessions that wait for a message */
     struct load_ledger_buffer ledger;
+    struct load_samples_buffer samples;
+    uint16_t worker; /* its index */
     struct load_client *clients;
     struct load_flight *flights; /* flights_each a client */
     uint32_t flights_each;       /* a power of two        */

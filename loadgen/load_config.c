@@ -312,6 +312,12 @@ static const struct option_row rows[] = {
      .argument = "LIST",
      .help = "pid:N | unit:NAME: CPU, memory and disk of the server's processes, each second"},
     {.kind = OPTION_TEXT,
+     .name = "samples",
+     FIELD(samples),
+     .argument = "FILE",
+     .help = "every message: due, start and end in ns, octets, worker, outcome; lines if FILE ends "
+             "in .csv, else records of 32 octets"},
+    {.kind = OPTION_TEXT,
      .name = "label",
      FIELD(labels),
      .argument = "LIST",

@@ -80,6 +80,7 @@ struct load_config {
     const char *csv;         /* file, or NULL             */
     const char *hlog;        /* file, or NULL             */
     const char *watch;       /* list, or NULL             */
+    const char *samples;     /* file, or NULL             */
     const char *labels;      /* list of K=V, or NULL      */
     const char *hdr_prefix;
     struct load_threshold thresholds[LOAD_THRESHOLDS_MAX];

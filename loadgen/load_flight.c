@@ -41,6 +41,26 @@ static struct load_tally *tally_of(struct load_clients *clients, const struct lo
     return flight->is_warm ? &clients->warmup : &clients->tally;
 }
 
+static int64_t since_measure(const struct load_clients *clients, uint64_t time_ns)
+{
+    return (int64_t)(time_ns - clients->measure_ns);
+}
+
+static void record_sample(struct load_clients *clients, uint64_t due_ns, uint64_t started_ns,
+                          uint64_t length, enum load_outcome outcome)
+{
+    if (clients->samples.samples == NULL) return;
+    struct load_sample sample = {
+        .due_ns = since_measure(clients, due_ns),
+        .start_ns = since_measure(clients, started_ns),
+        .end_ns = since_measure(clients, clients->now_ns),
+        .size = (uint32_t)length,
+        .worker = clients->worker,
+        .outcome = (uint16_t)outcome,
+    };
+    load_samples_put(&clients->samples, &sample);
+}
+
 /* Open loop: from when it was due; a stall that kept it from starting counts. */
 static void record_latency(struct load_clients *clients, const struct load_flight *flight,
                            enum load_outcome outcome)
@@ -50,6 +70,7 @@ static void record_latency(struct load_clients *clients, const struct load_fligh
     uint64_t since_due_ns = load_clients_since(clients, flight->due_ns);
 
     clients->spent_ns += spent_ns;
+    record_sample(clients, flight->due_ns, flight->started_ns, flight->length, outcome);
     if (outcome == LOAD_OUTCOME_ACCEPTED) {
         tally->body_bytes += flight->length;
         histogram_record(&tally->service, spent_ns);
@@ -115,6 +136,7 @@ void load_flight_miss(struct load_clients *clients, uint64_t due_ns)
     struct load_tally *tally = due_ns < clients->measure_ns ? &clients->warmup : &clients->tally;
     tally->outcomes[LOAD_OUTCOME_UNFINISHED]++;
     histogram_record(&tally->unfinished, load_clients_since(clients, due_ns));
+    record_sample(clients, due_ns, clients->now_ns, 0, LOAD_OUTCOME_UNFINISHED);
 }
 
 void load_flight_forget(struct load_clients *clients, struct load_client *client)

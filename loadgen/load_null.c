@@ -161,7 +161,10 @@ static void accept_all(const struct load_null *null, int poll)
         (void)setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         (void)!send(socket, "220 null.test\r\n", 15, MSG_NOSIGNAL);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
-        CHECK(epoll_ctl(poll, EPOLL_CTL_ADD, socket, &event) == 0);
+        if (epoll_ctl(poll, EPOLL_CTL_ADD, socket, &event) == 0) continue;
+        (void)close(socket);
+        free(connection);
+        return;
     }
 }
 

@@ -244,6 +244,8 @@ static bool open_in_thread(struct load_worker *worker)
     clients->now_ns = clock_now_ns();
     worker->memory_error = load_ledger_buffer_open(&clients->ledger, run->ledger);
     if (worker->memory_error == 0)
+        worker->memory_error = load_samples_buffer_open(&clients->samples, run->samples);
+    if (worker->memory_error == 0)
         worker->memory_error = load_clients_open(clients, connecting > 0 ? connecting : 1);
     return worker->memory_error == 0;
 }
@@ -263,6 +265,7 @@ static void *run_thread(void *argument)
         measure_busy(worker);
         worker->ring_counts = ring_counts(worker->clients.ring);
         load_ledger_buffer_close(&worker->clients.ledger);
+        load_samples_buffer_close(&worker->clients.samples);
     }
     /* The ring belongs to this thread; what is still in flight ends with it. */
     if (worker->clients.ring != NULL) ring_close(worker->clients.ring);
@@ -296,6 +299,7 @@ int load_worker_start(struct load_worker *worker, const struct load_run *run, ui
     worker->cpu = cpu;
     worker->drain_ns = UINT64_MAX;
     worker->clients.config = run->config;
+    worker->clients.worker = (uint16_t)index;
     worker->clients.mail = run->mail;
     worker->clients.script = run->script;
     worker->clients.share = load_plan_share(run->plan, index);

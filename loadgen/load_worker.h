@@ -48,8 +48,9 @@ struct load_run {
     const struct load_plan *plan;
     const struct load_mail *mail;
     const struct load_script *script;
-    struct load_ledger *ledger; /* or NULL */
-    int wake_main;              /* eventfd: something about a worker changed */
+    struct load_ledger *ledger;   /* or NULL */
+    struct load_samples *samples; /* or NULL */
+    int wake_main;                /* eventfd: something about a worker changed */
 };
 
 struct load_worker {

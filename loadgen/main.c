@@ -149,6 +149,25 @@ static struct load_ledger *open_ledger(struct load_ledger *ledger, const struct 
     return ledger;
 }
 
+static struct load_samples *open_samples(struct load_samples *samples,
+                                         const struct load_config *config)
+{
+    if (config->samples == NULL) return NULL;
+    int error = load_samples_open(samples, config->samples);
+    if (error < 0)
+        die(EXIT_CODE_USAGE, "cannot write the samples to %s: %s", config->samples,
+            strerror(-error));
+    return samples;
+}
+
+static bool close_samples(struct load_samples *samples)
+{
+    if (samples == NULL) return true;
+    int error = load_samples_close(samples);
+    if (error < 0) log_error("the file of samples is not whole: %s", strerror(-error));
+    return error == 0;
+}
+
 static void print_plan(const struct load_run *run)
 {
     const struct load_config *config = run->config;
@@ -285,6 +304,7 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     struct load_script script = {0};
     struct load_mail mail;
     struct load_ledger ledger;
+    struct load_samples samples;
     struct load_plan plan = make_plan(config);
     struct load_run run = {.config = config, .plan = &plan, .mail = &mail, .script = &script};
 
@@ -303,9 +323,11 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     if (config->credentials != NULL && !load_script_authenticate(&script, config->credentials))
         die(EXIT_CODE_USAGE, "--auth takes USER:PASSWORD, at most %u octets", LOAD_AUTH_TEXT_MAX);
     run.ledger = open_ledger(&ledger, config, mail.run);
+    run.samples = open_samples(&samples, config);
     print_plan(&run);
     load_conductor_run(&conductor, &run);
     bool is_ledger_whole = close_ledger(run.ledger);
+    bool are_samples_whole = close_samples(run.samples);
     if (load_result_open(&result, &conductor) < 0)
         die(EXIT_CODE_FAILED, "no memory for the result");
     result.argc = argc;
@@ -313,7 +335,8 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     bool is_written = write_result(&result, output) && close_files(&conductor.files, &result);
     if (config->is_calibration && conductor.signal_number == 0)
         is_written = keep_ceiling(config, &result) == EXIT_CODE_OK;
-    int code = choose_exit(&result, conductor.signal_number, is_written && is_ledger_whole);
+    int code = choose_exit(&result, conductor.signal_number,
+                           is_written && is_ledger_whole && are_samples_whole);
     load_result_close(&result);
     load_conductor_close(&conductor);
     load_mail_close(&mail);
@@ -345,6 +368,7 @@ static void prepare_calibration(struct load_config *config)
     config->threshold_count = 0;
     config->has_think = false;
     config->ledger = NULL;
+    config->samples = NULL;
     config->output = NULL;
     config->csv = NULL;
     config->hlog = NULL;

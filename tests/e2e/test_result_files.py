@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 import unittest
@@ -85,7 +86,7 @@ class WithResults(unittest.TestCase):
         for name, options in runs.items():
             place = os.path.join(cls.home, name)
             result = harness.run(harness.LOADGEN, "-q", "-c", "20", "-l", "500", "-t", "2", "-o", place + ".json", "--csv",
-                                 place + ".csv", "--hlog", place + ".hlog", "--hdr", place, *options,
+                                 place + ".csv", "--hlog", place + ".hlog", "--hdr", place, "--samples", place + ".samples.csv", *options,
                                  "--threshold", "p50<1h,fail<0.1%", f"127.0.0.1:{server.port}")
             assert result.returncode in (0, 99), result.stderr
             with open(place + ".txt", "w") as file:
@@ -168,6 +169,46 @@ class ResultFiles(WithResults):
             self.assertRegex(row["response_p50_ms"], r"^(\d+\.\d+)?$")
         with open(self.path("closed.csv"), newline="") as file:
             self.assertEqual({row["due"] for row in csv.DictReader(file)}, {""})
+
+    def test_samples_are_the_histograms_one_by_one(self):
+        for name in ("open", "closed", "refused"):
+            result = self.result(name)
+            with open(self.path(name + ".samples.csv"), newline="") as file:
+                rows = [{key: value if key == "outcome" else int(value) for key, value in row.items()}
+                        for row in csv.DictReader(file)]
+            measured = [row for row in rows if row["due_ns"] >= 0]
+            totals = result["totals"]
+            self.assertEqual(len(measured), totals["due"] if name == "open" else totals["started"])
+            self.assertEqual(sum(row["outcome"] == "accepted" for row in measured), totals["accepted"])
+            self.assertEqual({row["worker"] for row in rows}, {0, 1})
+            service = sorted(row["end_ns"] - row["start_ns"] for row in measured if row["outcome"] == "accepted")
+            if service:
+                self.assertEqual({row["bytes"] for row in measured}, {500})
+                self.assertEqual(service[-1], result["latency"]["service"]["max_ns"])
+                self.assertEqual(service[0], result["latency"]["service"]["min_ns"])
+                exact = service[-(-len(service) // 2) - 1]
+                self.assertAlmostEqual(result["latency"]["service"]["percentiles_ns"]["50"], exact, delta=exact / 500 + 1)
+            if name == "open":
+                self.assertTrue(any(row["due_ns"] < 0 for row in rows))
+                self.assertEqual(max(row["end_ns"] - row["due_ns"] for row in measured), result["latency"]["response"]["max_ns"])
+
+    def test_samples_as_records(self):
+        path = self.path("records")
+        server = harness.Server("--durability", "discard")
+        self.addCleanup(server.close)
+        result = harness.run(harness.LOADGEN, "-q", "-n", "100", "-c", "2", "-l", "700", "--samples", path, f"127.0.0.1:{server.port}")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        with open(path, "rb") as file:
+            records = list(struct.iter_unpack("=qqqIHH", file.read()))
+        self.assertEqual(len(records), 100)
+        for due, start, end, size, worker, outcome in records:
+            self.assertLessEqual(0, due)
+            self.assertLessEqual(due, start)
+            self.assertLess(start, end)
+            self.assertEqual((size, worker, outcome), (700, 0, 0))
+        result = harness.run(harness.LOADGEN, "-q", "-n", "100", "--samples", "/dev/full", f"127.0.0.1:{server.port}")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("samples is not whole", result.stderr)
 
     def test_intervals_have_percentiles(self):
         intervals = self.result("open")["intervals"]
