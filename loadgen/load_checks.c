@@ -6,19 +6,20 @@
 #define HANDSHAKES_MAX 512u /* in flight at most, without --ramp */
 #define CLOCK_COST_NS  200u
 
-bool load_checks_ports(const struct load_plan *plan, const struct load_environment *environment,
-                       char *text)
+bool load_checks_ports(const struct load_plan *plan, uint32_t sources,
+                       const struct load_environment *environment, char *text)
 {
     unsigned first;
     unsigned last;
 
     if (environment->is_unix) return true;
     if (sscanf(environment->port_range, "%u %u", &first, &last) != 2 || last < first) return true;
-    uint64_t ports = (uint64_t)last - first + 1;
+    uint64_t ports = ((uint64_t)last - first + 1) * (sources > 0 ? sources : 1);
     if (plan->connections <= ports) return true;
     (void)snprintf(text, LOAD_CHECKS_TEXT_MAX,
                    "%llu connections to one address need as many ports, but there are %llu: "
-                   "`sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"` as root, or fewer -c",
+                   "`sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"` as root, more "
+                   "--source, or fewer -c",
                    (unsigned long long)plan->connections, (unsigned long long)ports);
     return false;
 }

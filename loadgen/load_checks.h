@@ -12,8 +12,9 @@
 
 #define LOAD_CHECKS_TEXT_MAX 400u
 
-/* False with `text` (LOAD_CHECKS_TEXT_MAX bytes): the run can't be had as asked. */
-MUST_USE bool load_checks_ports(const struct load_plan *plan,
+/* `sources` is how many local addresses were named; 0: the kernel chooses one. False with `text`
+ * (LOAD_CHECKS_TEXT_MAX bytes): the run can't be had as asked. */
+MUST_USE bool load_checks_ports(const struct load_plan *plan, uint32_t sources,
                                 const struct load_environment *environment, char *text);
 MUST_USE bool load_checks_queue(const struct load_plan *plan, bool has_ramp,
                                 const struct load_environment *environment, char *text);

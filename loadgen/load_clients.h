@@ -133,6 +133,9 @@ static inline uint64_t load_clients_since(const struct load_clients *clients, ui
 
 static inline bool load_clients_want_connection(const struct load_clients *clients)
 {
-    if (!clients->has_begun || load_share_may_start(&clients->share, clients->now_ns)) return true;
+    /* The schedule is over a moment before its time is: nobody connects again for that. */
+    bool is_over = clients->is_open && clients->is_schedule_over;
+    if (!clients->has_begun) return true;
+    if (!is_over && load_share_may_start(&clients->share, clients->now_ns)) return true;
     return clients->is_open && (clients->backlog.count > 0 || clients->kept_count > 0);
 }

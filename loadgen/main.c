@@ -73,7 +73,8 @@ static void check_machine(const struct load_config *config, const struct load_pl
 
     check_descriptors(plan);
     load_environment_read(&environment, &config->addresses[0]);
-    if (!load_checks_ports(plan, &environment, text)) die(EXIT_CODE_USAGE, "%s", text);
+    if (!load_checks_ports(plan, config->sources.count, &environment, text))
+        die(EXIT_CODE_USAGE, "%s", text);
     if (!load_checks_queue(plan, config->ramp_ns > 0, &environment, text))
         die(EXIT_CODE_USAGE, "%s", text);
     if (!load_checks_clock(&environment, text)) log_warning("%s", text);

@@ -215,6 +215,7 @@ class Schedule(OpenLoopTest):
                 self.assertEqual(totals["started"], totals["due"])
                 self.assertEqual(totals["accepted"], totals["due"])
                 self.assertEqual(totals["dropped_schedule"], 0)
+                self.assertEqual(totals["reconnects"], 0)  # also not at the end, when nothing is due any more
                 self.assertAlmostEqual(totals["due"], 2000, delta=200)
                 self.assertAlmostEqual(result["warmup"]["totals"]["due"], 500, delta=100)
                 self.assertEqual(result["config"]["arrival"], arrival)

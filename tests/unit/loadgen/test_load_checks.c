@@ -27,16 +27,17 @@ static void test_ports(void **state)
     struct load_plan plan = {.connections = 28232};
     (void)state;
 
-    assert_true(load_checks_ports(&plan, &environment, text));
+    assert_true(load_checks_ports(&plan, 0, &environment, text));
     plan.connections++;
-    assert_false(load_checks_ports(&plan, &environment, text));
+    assert_false(load_checks_ports(&plan, 0, &environment, text));
     assert_non_null(strstr(text, "28233 connections"));
     assert_non_null(strstr(text, "sysctl -w net.ipv4.ip_local_port_range"));
+    assert_true(load_checks_ports(&plan, 2, &environment, text));
     environment.is_unix = true;
-    assert_true(load_checks_ports(&plan, &environment, text));
+    assert_true(load_checks_ports(&plan, 0, &environment, text));
     environment.is_unix = false;
     environment.port_range[0] = '\0';
-    assert_true(load_checks_ports(&plan, &environment, text));
+    assert_true(load_checks_ports(&plan, 0, &environment, text));
 }
 
 static void test_queue(void **state)
