@@ -261,6 +261,7 @@ static int compare_sizes(const void *a, const void *b)
 /* Ten sizes of the same weight, for the report: the middles of the tenths. */
 static bool describe(struct load_corpus *corpus)
 {
+    CHECK(corpus->count > 0);
     uint64_t *sizes = calloc(corpus->count, sizeof *sizes);
     uint32_t written = 0;
     if (sizes == NULL) return false;

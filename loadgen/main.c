@@ -392,7 +392,7 @@ static int calibrate(struct load_config *config, const struct load_corpus *corpu
 
 int main(int argc, char **argv)
 {
-    struct load_config config;
+    static struct load_config config; /* what its texts were copied to lives as long */
     char error[LOAD_CONFIG_ERROR_MAX];
 
     log_open("loadgen", LOG_LEVEL_INFO, LOG_FORMAT_TEXT);

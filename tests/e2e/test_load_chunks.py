@@ -138,7 +138,7 @@ class Chunks(unittest.TestCase):
 
         server = self.script(answer)
         result = self.load(server.port, "-n", "24", "-c", "1", "--window", "8", "--timeout", "5s")
-        self.assertEqual((result["totals"]["accepted"], seen), (24, [8, 16, 24]))
+        self.assertEqual((result["totals"]["accepted"], seen), (24, [8, 16, 24]), (result["totals"], result["errors"]))
         # With a window of 7 that server waits forever.
         result = self.load(server.port, "-n", "24", "-c", "1", "--window", "7", "--timeout", "300ms", "-d", "100ms", expected=1)
         self.assertEqual(result["totals"]["accepted"], 0)
