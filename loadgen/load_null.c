@@ -150,6 +150,7 @@ static void accept_all(const struct load_null *null, int poll)
 {
     static const int one = 1;
     for (;;) {
+        /* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the last connection is the poll's to keep */
         int socket = accept4(null->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (socket < 0) return;
         struct connection *connection = calloc(1, sizeof *connection);

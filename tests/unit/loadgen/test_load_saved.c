@@ -16,6 +16,7 @@
 
 static char path[] = "/tmp/test_load_saved.XXXXXX";
 static struct load_saved *saved;
+static struct load_result *result;
 static json_t *sample;
 
 static int open_sample(void **state)
@@ -25,7 +26,8 @@ static int open_sample(void **state)
     if (file < 0) return -1;
     (void)close(file);
     saved = malloc(sizeof *saved);
-    sample = load_json_make(load_result_sample_open());
+    result = load_result_sample_open();
+    sample = load_json_make(result);
     return saved == NULL || sample == NULL ? -1 : 0;
 }
 
@@ -46,13 +48,13 @@ static void save(const json_t *root)
     assert_int_equal(fclose(file), 0);
 }
 
-static char *render(const struct load_result *result)
+static char *render(const struct load_result *shown)
 {
     char *text;
     size_t size;
     FILE *file = open_memstream(&text, &size);
     assert_non_null(file);
-    load_report_write(result, file);
+    load_report_write(shown, file);
     assert_int_equal(fclose(file), 0);
     return text;
 }
@@ -64,7 +66,7 @@ static void test_the_text_is_that_of_the_run(void **state)
 
     save(sample);
     if (!load_saved_open(saved, path, error)) fail_msg("%s", error);
-    char *before = render(load_result_sample_open());
+    char *before = render(result);
     char *after = render(&saved->result);
     assert_string_equal(after, before);
     free(before);
