@@ -177,7 +177,7 @@ class Chunks(unittest.TestCase):
         killer = threading.Timer(0.5, server.kill)
         killer.start()
         path = os.path.join(self.home, "result.json")
-        harness.run(harness.LOADGEN, "-q", "-o", path, "--ledger", self.ledger, "--bdat", "--window", "32", "-c", "4", "-d", "1s",
+        harness.run(harness.LOADGEN, "-q", "-o", path, "--ledger", self.ledger, "--bdat", "--window", "8", "-l", "500", "-c", "2", "-d", "1s",
                     "--timeout", "1s", f"127.0.0.1:{server.port}")
         killer.join()
         self.assertIn("acked", self.states())
