@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define PAUSE_FIRST_NS (10 * CLOCK_NS_PER_MS)
 #define PAUSE_LAST_NS  CLOCK_NS_PER_S
@@ -47,8 +48,8 @@ static void settle(struct load_clients *clients, struct load_client *client)
 /* A failure: the next connect waits, and the population lacks one. */
 static void mark_down(struct load_clients *clients, struct load_client *client)
 {
-    settle(clients, client);
     client->failures++;
+    if (client->failures > clients->config->retry_connect) settle(clients, client);
     if (client->is_down) return;
     client->is_down = true;
     clients->down++;
@@ -63,32 +64,6 @@ static void mark_ready(struct load_clients *clients, struct load_client *client)
     if (!client->was_reached) clients->tally.reached++;
     client->was_reached = true;
     clients->up++;
-}
-
-/* No reply outstanding: the next message, or the end of this session. */
-static void leave_idle(struct load_clients *clients, struct load_client *client)
-{
-    if (!clients->has_begun) {
-        set_deadline(clients, client, LOAD_NEVER);
-        return;
-    }
-    if (!load_flight_may_start(clients, client)) {
-        load_session_quit(&client->session);
-        return;
-    }
-    load_flight_start(clients, client, &client->current);
-    client->has_current = true;
-    load_session_begin(&client->session, clients->script);
-}
-
-/* Sends what the session wants, if nothing is being sent. */
-void load_client_act(struct load_clients *clients, struct load_client *client)
-{
-    if (client->state != LOAD_CLIENT_UP || client->is_sending) return;
-    if (client->session.state == LOAD_IDLE) leave_idle(clients, client);
-    if (client->session.wants == LOAD_WANTS_NOTHING) return;
-    load_send_wanted(clients, client);
-    set_deadline_of_reply(clients, client);
 }
 
 static uint64_t pause_ns(struct load_clients *clients, const struct load_client *client)
@@ -109,9 +84,10 @@ static void queue_connect(struct load_clients *clients, struct load_client *clie
 void load_client_finish(struct load_clients *clients, struct load_client *client)
 {
     CHECK(client->operations == 0);
-    CHECK(!client->has_current);
+    CHECK(client->flight_count == 0);
     CHECK(client->block == NULL);
     client->state = LOAD_CLIENT_DONE;
+    if (clients->is_open) load_flight_forget(clients, client);
     if (wheel_is_armed(&client->timer)) wheel_disarm(&clients->wheel, &client->timer);
     settle(clients, client);
     clients->done++;
@@ -158,6 +134,113 @@ static void leave(struct load_clients *clients, struct load_client *client, bool
     close_if_quiet(clients, client);
 }
 
+/* RST: what is received is not shut but cancelled, as a FIN would go ahead of it. */
+static void reset(struct load_clients *clients, struct load_client *client)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    (void)setsockopt(client->socket, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+    ring_cancel(clients->ring, load_client_token(client, RING_OP_RECEIVE),
+                load_client_token(client, RING_OP_CANCEL));
+    client->operations++;
+    leave(clients, client, true);
+    set_deadline(clients, client, LOAD_NEVER);
+}
+
+/* The session has nothing more to do. */
+static void quit(struct load_clients *clients, struct load_client *client)
+{
+    switch ((enum load_quit)clients->config->quit) {
+    case LOAD_QUIT_QUIT:
+        load_session_quit(&client->session);
+        break;
+    case LOAD_QUIT_RESET:
+        reset(clients, client);
+        break;
+    case LOAD_QUIT_DROP:
+        leave(clients, client, false);
+        break;
+    }
+}
+
+/* Whether a session without messages goes on; one of connect-only counts where it ends. */
+static bool is_held(struct load_clients *clients)
+{
+    if (clients->config->scenario == LOAD_SCENARIO_IDLE)
+        return load_share_may_start(&clients->share, clients->now_ns);
+    if (load_share_may_start(&clients->share, clients->now_ns))
+        (void)load_share_start(&clients->share);
+    return false;
+}
+
+/* -w: the next message waits, counted from the end of the one before. */
+static bool is_to_think(struct load_clients *clients, struct load_client *client)
+{
+    if (!clients->config->has_think || client->served == 0) return false;
+    if (client->thinks_until_ns == 0) {
+        uint64_t pause_ns = load_pause_draw(&clients->config->think, &clients->random);
+        client->thinks_until_ns = clients->now_ns + pause_ns;
+    }
+    client->is_thinking = client->thinks_until_ns > clients->now_ns;
+    if (!client->is_thinking) client->thinks_until_ns = 0;
+    return client->is_thinking;
+}
+
+/* No reply outstanding: the next message, or the end of this session. */
+static void leave_idle(struct load_clients *clients, struct load_client *client)
+{
+    bool is_mute = clients->config->scenario != LOAD_SCENARIO_DELIVER;
+
+    if (!clients->has_begun || (is_mute && is_held(clients))) {
+        set_deadline(clients, client, LOAD_NEVER);
+        return;
+    }
+    if (is_mute || !load_flight_may_start(clients, client)) {
+        if (!is_mute && load_clients_await_due(clients, client))
+            set_deadline(clients, client, LOAD_NEVER);
+        else
+            quit(clients, client);
+        return;
+    }
+    if (is_to_think(clients, client)) {
+        set_deadline(clients, client, client->thinks_until_ns);
+        return;
+    }
+    const struct load_flight *flight = load_flight_start(clients, client);
+    load_session_begin(&client->session, clients->script, flight->sequence);
+}
+
+bool load_client_has_room(const struct load_clients *clients, const struct load_client *client)
+{
+    if (client->session.mode != LOAD_PIPELINING_BDAT) return false;
+    return load_session_has_message(&client->session) &&
+           client->flight_count < clients->config->window;
+}
+
+/* Replies are awaited, and there is room for a message more; an open loop tells when it is due. */
+static void fill_window(struct load_clients *clients, struct load_client *client)
+{
+    if (!load_flight_may_start(clients, client)) {
+        if (clients->is_open) load_clients_await_due(clients, client);
+        return;
+    }
+    (void)load_flight_start(clients, client);
+    load_session_add(&client->session);
+}
+
+/* Sends what the session wants, if nothing is being sent. */
+void load_client_act(struct load_clients *clients, struct load_client *client)
+{
+    if (client->state != LOAD_CLIENT_UP || client->is_sending) return;
+    if (client->session.state == LOAD_IDLE)
+        leave_idle(clients, client);
+    else if (load_client_has_room(clients, client))
+        fill_window(clients, client);
+    if (client->state != LOAD_CLIENT_UP || client->session.wants == LOAD_WANTS_NOTHING) return;
+    load_send_wanted(clients, client);
+    set_deadline_of_reply(clients, client);
+}
+
 /* The connection broke under us, or is broken off. */
 static void lose(struct load_clients *clients, struct load_client *client,
                  enum load_outcome outcome, int number)
@@ -166,13 +249,14 @@ static void lose(struct load_clients *clients, struct load_client *client,
     enum load_phase phase = load_session_phase(&client->session);
     bool is_goodbye = client->session.state == LOAD_AWAIT_QUIT;
 
-    load_tally_error(&clients->tally, phase, outcome, number);
+    load_tally_error(load_flight_tally(clients, client), phase, outcome, number);
     clients->tally.lost++;
     log_debug("connection %u: %s%s%s at %s", client->index, load_outcome_name(outcome),
               outcome == LOAD_OUTCOME_CONNECTION ? " " : "",
               outcome == LOAD_OUTCOME_CONNECTION ? load_tally_error_detail(number) : "",
               load_phase_name(phase));
-    bool is_blamed = outcome != LOAD_OUTCOME_CONNECTION || load_session_is_blamed(&client->session);
+    bool is_blamed = outcome != LOAD_OUTCOME_CONNECTION ||
+                     load_session_is_blamed(&client->session) || load_flight_has_content(client);
     load_flight_drop(clients, client, outcome, is_blamed);
     /* A server may end a session between messages: the next is opened at once. Else: trouble. */
     bool is_between = !is_blamed && client->session.messages_ended > 0;
@@ -191,9 +275,12 @@ static void give_up(struct load_clients *clients, int number)
 
 /* Before anything ever answered, a failure moves on to the target's next address, or ends the run.
  */
-static void judge_first_failure(struct load_clients *clients, uint32_t address_index, int number)
+static void judge_first_failure(struct load_clients *clients, const struct load_client *client,
+                                int number)
 {
+    uint32_t address_index = client->address_index;
     if (clients->tally.connects > 0) return;
+    if (client->failures <= clients->config->retry_connect) return;
     if (address_index < clients->address_index) return;
     if (clients->address_index + 1 < clients->config->address_count)
         clients->address_index++;
@@ -207,7 +294,21 @@ static void fail_connect(struct load_clients *clients, struct load_client *clien
     load_tally_error(&clients->tally, LOAD_PHASE_CONNECT, kind, number == ETIME ? 0 : number);
     log_debug("connection %u: %s at connect", client->index, load_tally_error_detail(number));
     mark_down(clients, client);
-    judge_first_failure(clients, client->address_index, number);
+    judge_first_failure(clients, client, number);
+}
+
+/* Of the address's family, and from the next local address. */
+static int open_socket(struct load_clients *clients, const struct net_address *address)
+{
+    const struct load_sources *sources = &clients->config->sources;
+    int socket = net_socket(address);
+
+    if (socket < 0 || sources->count == 0) return socket;
+    uint32_t index = (uint32_t)((clients->source_next++) % sources->count);
+    int error = load_source_bind(socket, &sources->addresses[index]);
+    if (error == 0) return socket;
+    (void)close(socket);
+    return error;
 }
 
 void load_client_connect(struct load_clients *clients, struct load_client *client)
@@ -217,7 +318,7 @@ void load_client_connect(struct load_clients *clients, struct load_client *clien
 
     CHECK(client->state == LOAD_CLIENT_RESTING);
     CHECK(client->operations == 0);
-    int socket = net_socket(address);
+    int socket = open_socket(clients, address);
     client->address_index = clients->address_index;
     if (socket < 0) {
         fail_connect(clients, client, -socket);
@@ -252,6 +353,9 @@ static void begin_session(struct load_clients *clients, struct load_client *clie
                      load_clients_since(clients, client->asked_ns));
     client->state = LOAD_CLIENT_UP;
     client->served = 0;
+    client->is_thinking = false;
+    client->thinks_until_ns = 0;
+    client->serves = load_plan_draw_per_connection(&clients->share, &clients->random);
     client->is_sending = false;
     client->is_sending_content = false;
     client->asked_ns = clients->now_ns;
@@ -295,14 +399,17 @@ static void record_reply(struct load_clients *clients, struct load_client *clien
     uint64_t from_ns = client->asked_ns;
 
     if (phase == LOAD_PHASE_DOT) {
-        if (client->current.sent_ns == 0) return; /* refused before it had left */
-        from_ns = client->current.sent_ns;
+        if (!load_session_is_last_dot(&client->session)) return;
+        from_ns = load_client_flight(client, 0)->sent_ns;
+        if (from_ns == 0) return; /* refused before it had left */
+        histogram_record(&clients->slices.active->dot, load_clients_since(clients, from_ns));
     } else if (phase >= LOAD_PHASE_MAIL && phase <= LOAD_PHASE_DATA && !is_separate) {
         return; /* their replies come together: only the envelope is timed */
     } else if (phase == LOAD_PHASE_RSET && !is_separate) {
         return;
     }
-    histogram_record(&clients->tally.phases[phase], load_clients_since(clients, from_ns));
+    histogram_record(&load_flight_tally(clients, client)->phases[phase],
+                     load_clients_since(clients, from_ns));
 }
 
 static void log_refusal(const struct load_client *client, enum load_phase phase,
@@ -314,6 +421,14 @@ static void log_refusal(const struct load_client *client, enum load_phase phase,
     log_debug("connection %u: %s: %u %s", client->index, load_phase_name(phase), line->code, text);
 }
 
+static enum load_outcome outcome_of_refusal(const struct load_clients *clients,
+                                            const struct load_session *session)
+{
+    if (load_expects_has(&clients->config->expects, session->failure_phase, session->failure_code))
+        return LOAD_OUTCOME_EXPECTED;
+    return session->failure_code < 500 ? LOAD_OUTCOME_TEMPFAIL : LOAD_OUTCOME_REJECT;
+}
+
 static void act_on_event(struct load_clients *clients, struct load_client *client,
                          enum load_session_event event, enum load_phase phase)
 {
@@ -323,21 +438,23 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
     case LOAD_EVENT_READY:
         clients->has_ehlo = true;
         clients->tally.sessions[client->session.mode]++;
+        if (clients->has_begun && clients->now_ns >= clients->measure_ns &&
+            clients->now_ns < clients->end_ns)
+            clients->tally.sessions_in_time++;
         mark_ready(clients, client);
         break;
     case LOAD_EVENT_GO_AHEAD:
         if (client->session.mode != LOAD_PIPELINING_OFF)
-            histogram_record(&clients->tally.phases[LOAD_PHASE_ENVELOPE],
-                             load_clients_since(clients, client->current.started_ns));
+            histogram_record(
+                &load_flight_tally(clients, client)->phases[LOAD_PHASE_ENVELOPE],
+                load_clients_since(clients, load_client_flight(client, 0)->started_ns));
         break;
     case LOAD_EVENT_ACCEPTED:
         load_flight_end(clients, client, LOAD_OUTCOME_ACCEPTED);
         break;
     case LOAD_EVENT_TEMPFAIL:
-        load_flight_end(clients, client, LOAD_OUTCOME_TEMPFAIL);
-        break;
     case LOAD_EVENT_REJECT:
-        load_flight_end(clients, client, LOAD_OUTCOME_REJECT);
+        load_flight_end(clients, client, outcome_of_refusal(clients, &client->session));
         break;
     case LOAD_EVENT_CLOSING:
         load_flight_drop(clients, client, LOAD_OUTCOME_TEMPFAIL, false);
@@ -345,9 +462,10 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         break;
     case LOAD_EVENT_UNUSABLE:
         mark_down(clients, client);
+        if (client->session.lacks_utf8) give_up(clients, EOPNOTSUPP);
         break;
     case LOAD_EVENT_PROTOCOL:
-        load_tally_error(&clients->tally, phase, LOAD_OUTCOME_PROTOCOL, 0);
+        load_tally_error(load_flight_tally(clients, client), phase, LOAD_OUTCOME_PROTOCOL, 0);
         clients->tally.lost++;
         load_flight_drop(clients, client, LOAD_OUTCOME_PROTOCOL, true);
         mark_down(clients, client);
@@ -363,14 +481,18 @@ static void take_line(struct load_clients *clients, struct load_client *client,
 
     if (phase <= LOAD_PHASE_EHLO) keep_greeting(clients, line->text, phase);
     if (is_last) {
-        load_tally_reply(&clients->tally, phase, line,
-                         load_clients_since(clients, clients->begin_ns));
+        load_tally_reply(load_flight_tally(clients, client), phase, line,
+                         load_clients_since(clients, clients->measure_ns));
         record_reply(clients, client, phase);
         if (line->code >= 400) log_refusal(client, phase, line);
     }
     bool was_goodbye = session->state == LOAD_AWAIT_QUIT;
     enum load_session_event event = load_session_reply(session, clients->script, line, is_last);
     act_on_event(clients, client, event, phase);
+    if (session->state == LOAD_IDLE && client->flight_count > 0) {
+        const struct load_flight *flight = load_client_flight(client, 0);
+        load_session_follow(session, clients->script, flight->sequence, flight->has_reset);
+    }
     if (session->state != LOAD_OVER) return;
     load_flight_drop(clients, client, LOAD_OUTCOME_CONNECTION, false);
     leave(clients, client, was_goodbye);
@@ -424,9 +546,11 @@ static void stamp_content(struct load_clients *clients, struct load_client *clie
     uint64_t taken_ns = clients->entered_ns;
     if (taken_ns < client->asked_ns) taken_ns = client->asked_ns;
     client->is_sending_content = false;
-    client->current.sent_ns = taken_ns;
-    client->current.sent_realtime_ns = clients->realtime_ns;
-    histogram_record(&clients->tally.phases[LOAD_PHASE_BODY], taken_ns - client->asked_ns);
+    struct load_flight *flight = load_client_flight(client, client->sending);
+    flight->sent_ns = taken_ns;
+    flight->sent_realtime_ns = clients->realtime_ns;
+    histogram_record(&load_flight_tally(clients, client)->phases[LOAD_PHASE_BODY],
+                     taken_ns - client->asked_ns);
 }
 
 static void take_send(struct load_clients *clients, struct load_client *client, int32_t result)
@@ -504,7 +628,10 @@ void load_client_expire(struct load_clients *clients, struct load_client *client
         cancel_connect(clients, client);
         break;
     case LOAD_CLIENT_UP:
-        lose(clients, client, LOAD_OUTCOME_TIMEOUT, 0);
+        if (client->is_thinking && client->session.state == LOAD_IDLE)
+            load_client_act(clients, client);
+        else
+            lose(clients, client, LOAD_OUTCOME_TIMEOUT, 0);
         break;
     case LOAD_CLIENT_CLOSING:
         (void)shutdown(client->socket, SHUT_RDWR);

@@ -1,10 +1,13 @@
 /*
  * load_client -- one connection of the generator over a ring, opened again as long as it is wanted.
  *
- * Owns:       its socket; a send block while it sends; its timer.
+ * Its messages stand in a ring: first those in flight, oldest first, whose replies are awaited in
+ * that order; behind them those that were taken back and are to start again.
+ *
+ * Owns:       its socket; a send block while it sends; its timer; its part of the flights.
  * Borrows:    everything else from the clients of its worker.
  * Errors:     what fails on a connection is tallied, and the connection opened again after a pause.
- * Bounds:     one connect, one send, one multishot receive in flight.
+ * Bounds:     one connect, one send, one multishot receive in flight; flights <= flight_mask + 1.
  * Invariants: its socket is closed only when none of its operations is in flight.
  */
 #pragma once
@@ -34,10 +37,17 @@ enum load_client_state {
 struct load_flight {
     uint64_t sequence;
     uint64_t hash;
+    uint64_t stored_size; /* header section and body, once its content is sent */
+    uint64_t length;      /* of the body */
+    uint64_t due_ns;      /* open loop: when it was to start; closed: when it did */
     uint64_t started_ns;
     uint64_t sent_ns;          /* last octet taken by the kernel, at the latest; 0: not yet */
     uint64_t sent_realtime_ns; /* the same on the wall clock, for the ledger                */
+    bool is_warm;              /* due before the measured time                              */
+    bool has_reset;            /* BDAT: it left with RSET in front                          */
 };
+
+#define LOAD_WINDOW_MAX 64u /* messages in flight on a connection */
 
 struct load_client {
     enum load_client_state state;
@@ -48,19 +58,23 @@ struct load_client {
     uint32_t address_index; /* of its connection */
     uint32_t failures;      /* in a row, for the pause before the next connect */
     uint64_t served;        /* messages begun on this connection */
+    uint64_t serves;        /* so many at most                   */
     bool is_sending;
-    bool is_sending_content; /* of `current` */
+    bool is_sending_content; /* of the flight `sending` */
     bool is_down;            /* lost or refused, and not ready again since */
     bool is_settled;         /* was ready, or failed, once */
     bool was_reached;
     bool was_connected;
-    bool has_current;
-    bool has_next;  /* stream: its group left with the content of `current` */
-    bool has_kept;  /* kept_sequence starts before any new one */
-    bool is_queued; /* in the queue to connect */
-    struct load_flight current;
-    struct load_flight next;
-    uint64_t kept_sequence;
+    bool is_queued;              /* in the queue to connect */
+    bool is_thinking;            /* until its deadline */
+    bool is_idle_queued;         /* among those that wait for a message to become due */
+    struct load_flight *flights; /* a ring of flight_mask + 1 */
+    uint32_t first_flight;       /* where the oldest is       */
+    uint32_t flight_count;       /* in flight; in stream the second one's group has left only */
+    uint32_t kept_count;         /* behind them: taken back, start before any new one        */
+    uint32_t flight_mask;
+    uint32_t sending; /* whose content is being sent, counted from the oldest */
+    uint64_t thinks_until_ns;
     uint64_t asked_ns;     /* when what the server owes us a reply to left */
     uint64_t deadline_ns;  /* UINT64_MAX: none */
     struct bytes outgoing; /* what is left of a plain send; size 0: by block->message */
@@ -69,12 +83,23 @@ struct load_client {
     struct load_reply reply;
     struct wheel_timer timer;
     struct queue_link link;
+    struct queue_link idle_link;
 };
 
 static inline struct ring_token load_client_token(const struct load_client *client, enum ring_op op)
 {
     return (struct ring_token){.op = op, .slot = client->index, .generation = client->generation};
 }
+
+/* The index-th of its messages, the oldest first. */
+static inline struct load_flight *load_client_flight(const struct load_client *client,
+                                                     uint32_t index)
+{
+    return &client->flights[(client->first_flight + index) & client->flight_mask];
+}
+
+/* Whether a message more may be sent while the replies to others are awaited (BDAT). */
+bool load_client_has_room(const struct load_clients *clients, const struct load_client *client);
 
 void load_client_connect(struct load_clients *clients, struct load_client *client);
 

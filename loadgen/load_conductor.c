@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/exit_codes.h"
 #include "base/log.h"
+#include "loadgen/load_block.h"
 #include "ring/ring_probe.h"
 
 #include <errno.h>
@@ -18,6 +19,8 @@
 /* A second signal sooner than this is the first one's echo. */
 #define SAME_SIGNAL_NS (300 * CLOCK_NS_PER_MS)
 #define LINE_EVERY     10u /* intervals, where stderr is no terminal */
+#define SLICE_WAIT_NS  (300 * CLOCK_NS_PER_MS)
+#define SLICE_LOOK_NS  (5 * CLOCK_NS_PER_MS)
 
 static void list_signals(sigset_t *set)
 {
@@ -147,7 +150,8 @@ static void await_start(struct load_conductor *conductor)
 /* Every connection was ready or failed once; or time enough has passed for that. */
 static void await_population(struct load_conductor *conductor)
 {
-    uint64_t end_ns = conductor->opened_ns + conductor->run.config->timeout_ns;
+    const struct load_config *config = conductor->run.config;
+    uint64_t end_ns = conductor->opened_ns + config->ramp_ns + config->timeout_ns;
 
     while (settled(conductor) < conductor->run.plan->connections) {
         if (conductor->signal_number != 0 || all_finished(conductor)) return;
@@ -157,12 +161,21 @@ static void await_population(struct load_conductor *conductor)
     }
 }
 
-static void show(const struct load_conductor *conductor, const struct load_interval *interval)
+static void show(struct load_conductor *conductor, const struct load_interval *interval)
 {
     const struct load_config *config = conductor->run.config;
     char line[LOAD_PROGRESS_MAX];
 
+    if (config->progress == LOAD_PROGRESS_JSON) {
+        load_progress_format_json(line, interval, config);
+        (void)fprintf(stderr, "%s\n", line);
+        return;
+    }
     if (config->is_quiet || config->progress == LOAD_PROGRESS_NONE) return;
+    if (config->progress == LOAD_PROGRESS_BLOCK && conductor->progress.is_terminal) {
+        load_block_show(&conductor->progress, config, stderr);
+        return;
+    }
     bool is_rewritten = conductor->progress.is_terminal && config->progress == LOAD_PROGRESS_AUTO;
     if (!is_rewritten && conductor->progress.count % LINE_EVERY != 0) return;
     load_progress_format(line, interval, config->duration_ns);
@@ -178,8 +191,19 @@ static void end_line(const struct load_conductor *conductor)
 
 static struct load_interval take_interval(struct load_conductor *conductor)
 {
-    return load_progress_take(&conductor->progress, conductor->workers, conductor->count,
-                              clock_now_ns());
+    struct load_interval interval = load_progress_take(&conductor->progress, conductor->workers,
+                                                       conductor->count, clock_now_ns());
+    load_files_put(&conductor->files, conductor->run.config, &interval, &conductor->progress.slice);
+    return interval;
+}
+
+/* A worker that sleeps turns its slice when it wakes, at the latest after a tenth of a second. */
+static void await_slices(struct load_conductor *conductor)
+{
+    uint64_t end_ns = clock_now_ns() + SLICE_WAIT_NS;
+    while (!load_progress_is_due(&conductor->progress, conductor->workers, conductor->count) &&
+           clock_now_ns() < end_ns)
+        wait_until(conductor, clock_now_ns() + SLICE_LOOK_NS);
 }
 
 static void watch(struct load_conductor *conductor)
@@ -189,6 +213,7 @@ static void watch(struct load_conductor *conductor)
     while (!all_finished(conductor)) {
         wait_until(conductor, next_ns);
         if (clock_now_ns() < next_ns) continue;
+        await_slices(conductor);
         struct load_interval interval = take_interval(conductor);
         show(conductor, &interval);
         next_ns += CLOCK_NS_PER_S;
@@ -197,12 +222,23 @@ static void watch(struct load_conductor *conductor)
     end_line(conductor);
 }
 
+static void open_watches(struct load_conductor *conductor)
+{
+    char error[LOAD_WATCH_ERROR_MAX];
+    if (!load_watch_open(&conductor->watches, conductor->run.config->watch, error))
+        die(EXIT_CODE_USAGE, "%s", error);
+    conductor->progress.watches = &conductor->watches;
+}
+
 void load_conductor_run(struct load_conductor *conductor, const struct load_run *run)
 {
     *conductor = (struct load_conductor){.run = *run, .count = run->plan->workers};
     open_files(conductor);
-    load_progress_open(&conductor->progress);
+    if (load_progress_open(&conductor->progress) < 0)
+        die(EXIT_CODE_FAILED, "no memory for the intervals");
+    open_watches(conductor);
     conductor->started_realtime_ns = clock_realtime_ns();
+    load_files_open(&conductor->files, run->config, conductor->started_realtime_ns);
     conductor->opened_ns = clock_now_ns();
     start_workers(conductor);
     await_start(conductor);
@@ -210,10 +246,15 @@ void load_conductor_run(struct load_conductor *conductor, const struct load_run 
     conductor->begin_ns = clock_now_ns();
     load_progress_begin(&conductor->progress, conductor->workers, conductor->count,
                         conductor->begin_ns);
+    struct load_kernel before;
+    struct load_kernel after;
+    load_kernel_read(&before, "/proc/net");
     conductor->is_begun = conductor->signal_number == 0;
     if (conductor->is_begun) tell_all(conductor, LOAD_COMMAND_BEGIN);
     watch(conductor);
     conductor->end_ns = clock_now_ns();
+    load_kernel_read(&after, "/proc/net");
+    conductor->kernel = load_kernel_since(&before, &after);
     for (uint32_t index = 0; index < conductor->count; index++)
         load_worker_join(&conductor->workers[index]);
 }

@@ -10,6 +10,8 @@
 #pragma once
 
 #include "base/check.h"
+#include "loadgen/load_files.h"
+#include "loadgen/load_kernel.h"
 #include "loadgen/load_progress.h"
 #include "loadgen/load_worker.h"
 
@@ -21,6 +23,8 @@ struct load_conductor {
     struct load_worker *workers;
     uint32_t count;
     struct load_progress progress;
+    struct load_files files;
+    struct load_watches watches;
     int signals;        /* signalfd          */
     int signal_number;  /* that ended the run, or 0 */
     uint64_t signal_ns; /* when it came */
@@ -28,6 +32,7 @@ struct load_conductor {
     uint64_t begin_ns;  /* first message     */
     uint64_t end_ns;    /* the last worker ended */
     uint64_t started_realtime_ns;
+    struct load_kernel kernel; /* what it counted while messages were sent */
     bool is_begun;
 };
 

@@ -8,7 +8,13 @@
 #pragma once
 
 #include "base/check.h"
+#include "loadgen/load_expect.h"
+#include "loadgen/load_length.h"
+#include "loadgen/load_pause.h"
+#include "loadgen/load_schedule.h"
 #include "loadgen/load_session.h"
+#include "loadgen/load_source.h"
+#include "loadgen/load_threshold.h"
 #include "ring/net.h"
 
 #include <sched.h>
@@ -19,7 +25,27 @@
 #define LOAD_CONFIG_ERROR_MAX 600u
 #define LOAD_UNLIMITED        UINT64_MAX
 
-enum load_progress_mode { LOAD_PROGRESS_AUTO, LOAD_PROGRESS_LINE, LOAD_PROGRESS_NONE };
+enum load_progress_mode {
+    LOAD_PROGRESS_AUTO,
+    LOAD_PROGRESS_BLOCK,
+    LOAD_PROGRESS_LINE,
+    LOAD_PROGRESS_JSON,
+    LOAD_PROGRESS_NONE,
+};
+
+/* What the connections are for. */
+enum load_scenario {
+    LOAD_SCENARIO_DELIVER,
+    LOAD_SCENARIO_CONNECT, /* banner, EHLO, QUIT, and again             */
+    LOAD_SCENARIO_IDLE,    /* sessions that are held and say nothing    */
+};
+
+/* How a session ends that has nothing more to do. */
+enum load_quit {
+    LOAD_QUIT_QUIT,
+    LOAD_QUIT_RESET, /* TCP RST */
+    LOAD_QUIT_DROP,  /* FIN     */
+};
 
 struct load_config {
     uint64_t connections;
@@ -27,23 +53,53 @@ struct load_config {
     uint64_t duration_ns;
     uint64_t messages;
     uint64_t per_connection;
-    uint64_t length;
+    uint64_t per_connection_max;
+    struct load_length length;
     uint64_t recipients;
+    uint64_t recipients_max;
+    const char *domains; /* list, or NULL */
     uint64_t seed;
     uint64_t timeout_ns;
     uint64_t drain_ns;
+    uint64_t warmup_ns;
+    uint64_t ramp_ns;    /* 0: connections open as fast as they can            */
+    uint64_t rate_per_s; /* 0: closed loop                                     */
+    uint64_t backlog;    /* messages due that may wait for a session           */
+    struct load_schedule_recipe arrival;
+    uint64_t retry_connect; /* connects of a connection that may fail before the run does */
+    struct load_expects expects;
+    struct load_sources sources;
+    bool repeats_recipients; /* not numbered through the run */
     const char *sender;
     const char *recipient;
     const char *subject;
     const char *helo;
-    const char *ledger; /* file, or NULL             */
-    const char *output; /* file, "-", or NULL        */
-    const char *target; /* as given, or the default  */
-    int pipelining;     /* enum load_pipelining      */
-    int progress;       /* enum load_progress_mode */
+    const char *credentials; /* user:password, or NULL */
+    const char *ledger;      /* file, or NULL             */
+    const char *output;      /* file, "-", or NULL        */
+    const char *csv;         /* file, or NULL             */
+    const char *hlog;        /* file, or NULL             */
+    const char *watch;       /* list, or NULL             */
+    const char *samples;     /* file, or NULL             */
+    const char *labels;      /* list of K=V, or NULL      */
+    const char *hdr_prefix;
+    struct load_threshold thresholds[LOAD_THRESHOLDS_MAX];
+    uint32_t threshold_count;
+    bool is_calibration; /* find out how fast this machine can drive at all */
+    bool is_strict;      /* an INVALID run is a failure */
+    const char *target;  /* as given, or the default  */
+    int pipelining;      /* enum load_pipelining      */
+    int scenario;        /* enum load_scenario */
+    int quit;            /* enum load_quit */
+    bool has_think;
+    struct load_pause think; /* between two messages of a connection */
+    uint64_t window;         /* messages in flight on a connection; more than one with BDAT only */
+    int progress;            /* enum load_progress_mode */
     bool no_histogram;
     bool is_quiet;
     bool is_verbose;
+    bool is_lmtp;
+    bool is_chunked; /* BDAT */
     bool only_v4;
     bool only_v6;
     bool allow_public;
@@ -54,6 +110,16 @@ struct load_config {
 
     /* As given; the fields above are what they mean. */
     const char *per_connection_text;
+    const char *recipients_text;
+    const char *file_text;   /* -F, or NULL       */
+    const char *corpus_text; /* --corpus, or NULL */
+    int corpus_order;        /* 0: one after the other, 1: drawn */
+    const char *arrival_text;
+    const char *think_text;
+    const char *expect_text;
+    const char *source_text;
+    const char *length_text;
+    const char *threshold_text;
     const char *cpus_text;
     bool numbers_recipients; /* -N: what is done anyway          */
     bool does_not_abort;     /* -A of smtp-source: done anyway   */
@@ -69,6 +135,9 @@ enum load_config_outcome {
 /* Reads the command line and the environment, checks, resolves the target. */
 MUST_USE enum load_config_outcome load_config_read(struct load_config *config, int argc,
                                                    char **argv, char *error);
+
+const char *load_scenario_name(enum load_scenario scenario);
+const char *load_quit_name(enum load_quit quit);
 
 /* Loopback, RFC 1918, unique local, link-local or shared (RFC 6598) address space. */
 bool load_config_is_private(const struct net_address *address);

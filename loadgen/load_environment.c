@@ -94,5 +94,6 @@ void load_environment_read(struct load_environment *environment, const struct ne
     environment->cpus_online = (uint32_t)sysconf(_SC_NPROCESSORS_ONLN);
     environment->clock_cost_ns = measure_clock();
     environment->is_same_host = is_local(target);
+    environment->is_unix = net_is_unix(target);
     (void)net_format(environment->target, target);
 }

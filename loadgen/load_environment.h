@@ -18,7 +18,8 @@ struct load_environment {
     char target[NET_TEXT_MAX];
     uint32_t cpus_online;
     uint64_t clock_cost_ns;
-    bool is_same_host; /* the target is this machine */
+    bool is_same_host;
+    bool is_unix; /* the target is this machine */
 };
 
 void load_environment_read(struct load_environment *environment, const struct net_address *target);

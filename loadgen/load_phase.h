@@ -6,6 +6,7 @@
     X(CONNECT, "connect", 2)   /* connect submitted to completed                            */     \
     X(BANNER, "banner", 2)     /* connected to 220                                          */     \
     X(EHLO, "ehlo", 2)         /* EHLO sent to its last line; HELO likewise                 */     \
+    X(AUTH, "auth", 2)         /* AUTH sent to 235                                          */     \
     X(MAIL, "mail", 2)         /* pipelining off: MAIL sent to its reply                    */     \
     X(RCPT, "rcpt", 2)         /* pipelining off: each RCPT                                 */     \
     X(DATA, "data", 2)         /* pipelining off: DATA sent to 354                          */     \

@@ -27,6 +27,7 @@ struct load_plan load_plan_make(uint64_t connections, uint64_t messages, uint64_
         .connections = useful,
         .messages = messages,
         .per_connection = per_connection,
+        .per_connection_max = per_connection,
         .duration_ns = duration_ns,
         .workers = (uint32_t)smaller(smaller(workers, LOAD_PLAN_WORKERS_MAX), useful),
     };
@@ -46,9 +47,18 @@ struct load_share load_plan_share(const struct load_plan *plan, uint32_t worker)
         .connections = cut(plan->connections, plan->workers, worker),
         .messages = is_limited ? cut(plan->messages, plan->workers, worker) : LOAD_PLAN_UNLIMITED,
         .per_connection = plan->per_connection,
+        .per_connection_max = plan->per_connection_max,
         .next_sequence = worker + 1,
         .sequence_step = plan->workers,
+        .backlog = plan->backlog / plan->workers,
     };
+}
+
+uint64_t load_plan_draw_per_connection(const struct load_share *share, struct random *random)
+{
+    uint64_t span = share->per_connection_max - share->per_connection;
+    return span == 0 ? share->per_connection
+                     : share->per_connection + random_below(random, span + 1);
 }
 
 void load_share_begin(struct load_share *share, const struct load_plan *plan, uint64_t now_ns)

@@ -1,8 +1,9 @@
 /*
  * load_plan -- how much is to be done, by whom, and until when (pure).
  *
- * A closed loop: a connection starts its next message when it has none in progress, until the time
- * is up or the messages are used up. A schedule of due times would be one more question to a share.
+ * Closed loop: a connection starts its next message when it has none in progress, until the time
+ * is up or the messages are used up. Open loop: load_schedule says when messages are due; a share
+ * says how many of them may be.
  *
  * Bounds:     at most LOAD_PLAN_WORKERS_MAX workers.
  * Invariants: the shares of a plan add up to it; no two messages of a run have the same sequence.
@@ -10,6 +11,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "base/random.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,9 +21,13 @@
 
 struct load_plan {
     uint64_t connections;
-    uint64_t messages;       /* in all, or LOAD_PLAN_UNLIMITED              */
-    uint64_t per_connection; /* messages a connection, or LOAD_PLAN_UNLIMITED */
-    uint64_t duration_ns;    /* of starting messages, or LOAD_PLAN_UNLIMITED */
+    uint64_t messages;           /* in all, or LOAD_PLAN_UNLIMITED              */
+    uint64_t per_connection;     /* messages a connection, or LOAD_PLAN_UNLIMITED */
+    uint64_t per_connection_max; /* a connection has between both */
+    uint64_t duration_ns;        /* of starting messages, or LOAD_PLAN_UNLIMITED */
+    uint64_t warmup_ns;          /* before that, of messages that are kept apart */
+    uint64_t rate_per_s;         /* open loop: messages due a second; 0: closed loop */
+    uint64_t backlog;            /* open loop: messages that may be due and wait for a session */
     uint32_t workers;
 };
 
@@ -30,9 +36,11 @@ struct load_share {
     uint64_t connections;
     uint64_t messages; /* its part of the limit, or LOAD_PLAN_UNLIMITED */
     uint64_t per_connection;
+    uint64_t per_connection_max;
     uint64_t started;
     uint64_t next_sequence;
     uint64_t sequence_step;
+    uint64_t backlog;
     uint64_t stop_ns; /* no message starts at or after; 0 while the run has not begun */
 };
 
@@ -44,6 +52,9 @@ struct load_plan load_plan_make(uint64_t connections, uint64_t messages, uint64_
                                 uint64_t duration_ns, uint32_t workers);
 
 struct load_share load_plan_share(const struct load_plan *plan, uint32_t worker);
+
+/* How many messages a connection that is opened now may send. */
+uint64_t load_plan_draw_per_connection(const struct load_share *share, struct random *random);
 
 /* The run begins: messages may start until the plan's duration is over. */
 void load_share_begin(struct load_share *share, const struct load_plan *plan, uint64_t now_ns);

@@ -18,8 +18,8 @@ struct load_block {
 uint64_t load_send_block_size(const struct load_mail *mail, const struct load_script *script,
                               bool is_copied)
 {
-    uint64_t size = sizeof(struct load_block) + mail->head_size + mail->tail_size +
-                    load_script_group_max(script) + (is_copied ? mail->common_size : 0);
+    uint64_t size = sizeof(struct load_block) + mail->head_size + mail->tail_max +
+                    load_script_group_max(script) + (is_copied ? mail->common_max : 0);
     return (size + 63) / 64 * 64;
 }
 
@@ -61,52 +61,86 @@ static void submit_send(struct load_clients *clients, struct load_client *client
 static void send_command(struct load_clients *clients, struct load_client *client)
 {
     struct load_block *block = take_block(clients, client);
-    uint64_t sequence = client->has_current ? client->current.sequence : 1;
+    uint64_t sequence = client->flight_count > 0 ? load_client_flight(client, 0)->sequence : 1;
     uint32_t size = load_session_put(&client->session, clients->script, sequence, block->octets);
     client->outgoing = bytes_make(block->octets, size);
     submit_send(clients, client);
 }
 
-/* Head, common body, and tail with what follows it. */
-static void gather(struct load_clients *clients, struct load_client *client, uint32_t tail_size)
+/* What stands in the block before the common body and behind it. */
+static void gather(struct load_client *client, uint64_t before_size, struct bytes common,
+                   uint64_t behind_size)
 {
     struct load_block *block = client->block;
-    const struct load_mail *mail = clients->mail;
     uint32_t count = 0;
 
-    block->pieces[count++] = (struct iovec){block->octets, mail->head_size};
-    if (mail->common_size > 0)
-        block->pieces[count++] = (struct iovec){mail->common, mail->common_size};
-    block->pieces[count++] = (struct iovec){block->octets + mail->head_size, tail_size};
+    block->pieces[count++] = (struct iovec){block->octets, before_size};
+    /* A send only reads. */
+    if (common.size > 0)
+        block->pieces[count++] = (struct iovec){(uint8_t *)(uintptr_t)common.data, common.size};
+    block->pieces[count++] = (struct iovec){block->octets + before_size, behind_size};
     block->message = (struct msghdr){.msg_iov = block->pieces, .msg_iovlen = count};
     client->outgoing = bytes_make(NULL, 0);
 }
 
-static void send_content(struct load_clients *clients, struct load_client *client)
+/*
+ * The content of the index-th flight, its final dot included, is put at `begin` and handed to the
+ * ring with what the block holds before it. With BDAT it is not stuffed and has no dot.
+ */
+static void put_content(struct load_clients *clients, struct load_client *client, uint32_t index,
+                        const struct load_mail_body *body, uint8_t *begin)
 {
     const struct load_mail *mail = clients->mail;
-    struct load_block *block = take_block(clients, client);
-    uint8_t *end = block->octets + mail->head_size;
+    struct load_flight *flight = load_client_flight(client, index);
+    bool is_chunked = client->session.mode == LOAD_PIPELINING_BDAT;
+    struct bytes common = is_chunked ? bytes_make(body->plain, body->plain_size)
+                                     : bytes_make(body->common, body->common_size);
+    uint8_t *octets = client->block->octets;
+    uint8_t *end = begin + mail->head_size;
 
-    client->current.hash = load_mail_put_head(mail, client->current.sequence, block->octets);
+    flight->hash = load_mail_put_head(mail, body, flight->sequence, begin);
+    flight->stored_size = body->stored_size;
+    flight->length = body->length;
+    uint64_t before_size = (uint64_t)(end - octets);
     if (clients->is_copied) {
-        memcpy(end, mail->common, mail->common_size);
-        end += mail->common_size;
+        memcpy(end, common.data, common.size);
+        end += common.size;
     }
-    uint8_t *tail = end;
-    load_mail_put_tail(mail, client->current.sequence, end);
-    end += mail->tail_size;
+    load_mail_put_tail(mail, body, flight->sequence, end);
+    end += body->tail_size - (is_chunked ? LOAD_MAIL_DOT_SIZE : 0);
     if (client->session.mode == LOAD_PIPELINING_STREAM && load_flight_may_start(clients, client)) {
-        load_flight_start(clients, client, &client->next);
-        client->has_next = true;
-        end += load_session_put_next(&client->session, clients->script, client->next.sequence, end);
+        uint64_t next = load_flight_start(clients, client)->sequence;
+        end += load_session_put_next(&client->session, clients->script, next, end);
     }
     if (clients->is_copied)
-        client->outgoing = bytes_make(block->octets, (uint64_t)(end - block->octets));
+        client->outgoing = bytes_make(octets, (uint64_t)(end - octets));
     else
-        gather(clients, client, (uint32_t)(end - tail));
+        gather(client, before_size, common, (uint64_t)(end - octets) - before_size);
     client->is_sending_content = true;
+    client->sending = index;
     submit_send(clients, client);
+}
+
+static void send_content(struct load_clients *clients, struct load_client *client)
+{
+    struct load_block *block = take_block(clients, client);
+    uint64_t sequence = load_client_flight(client, 0)->sequence;
+    put_content(clients, client, 0, load_mail_choose(clients->mail, sequence), block->octets);
+}
+
+/* BDAT: envelope, chunk and content of the newest flight. */
+static void send_message(struct load_clients *clients, struct load_client *client)
+{
+    struct load_block *block = take_block(clients, client);
+    uint32_t index = client->flight_count - 1;
+    struct load_flight *flight = load_client_flight(client, index);
+    const struct load_mail_body *body = load_mail_choose(clients->mail, flight->sequence);
+    uint8_t *end = block->octets;
+
+    flight->has_reset = client->session.needs_reset;
+    end += load_session_put(&client->session, clients->script, flight->sequence, end);
+    end += load_session_put_chunk(body->stored_size, end);
+    put_content(clients, client, index, body, end);
 }
 
 /* Forgets the first `size` octets of what is being sent; true if nothing is left. */
@@ -132,6 +166,8 @@ void load_send_wanted(struct load_clients *clients, struct load_client *client)
 {
     if (client->session.wants == LOAD_WANTS_CONTENT)
         send_content(clients, client);
+    else if (client->session.wants == LOAD_WANTS_MESSAGE)
+        send_message(clients, client);
     else
         send_command(clients, client);
     load_session_sent(&client->session);

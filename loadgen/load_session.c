@@ -1,7 +1,8 @@
 /*
- *   AWAIT_BANNER -> AWAIT_EHLO [220] -> IDLE [250], or AWAIT_HELO [5xx] -> IDLE
+ *   AWAIT_BANNER -> AWAIT_EHLO [220] -> (AWAIT_AUTH ->) IDLE [250], or AWAIT_HELO [5xx] -> IDLE
  *   IDLE -> (AWAIT_RESET ->) AWAIT_MAIL [begin] -> AWAIT_RECIPIENT -> AWAIT_DATA -> AWAIT_DOT
  *   AWAIT_DOT -> IDLE, or AWAIT_MAIL where the next group has left already
+ *   with BDAT: AWAIT_RECIPIENT -> AWAIT_DOT -> IDLE -> AWAIT_MAIL [follow]
  *   IDLE -> AWAIT_QUIT [quit] -> OVER
  *   any -> OVER [421, or a reply out of place]
  *
@@ -10,7 +11,29 @@
  */
 #include "loadgen/load_session.h"
 
+#include "base/base64.h"
+#include "base/random.h"
+
 #include <stdio.h>
+#include <stdlib.h>
+
+/* Keep what is drawn for one purpose apart from what is drawn for another. */
+#define SEED_OF_RECIPIENTS 0x7ec191e475ull
+#define SEED_OF_DOMAINS    0xd03a145ull
+
+#define MAIL_END_MAX 40u /* " BODY=8BITMIME SMTPUTF8" CR LF */
+
+static bool has_8bit(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text >= 128) return true;
+    return false;
+}
+
+void load_script_set_8bit(struct load_script *script)
+{
+    script->is_8bit = true;
+}
 
 static uint32_t put_line(char *out, const char *verb, const char *argument, const char *end)
 {
@@ -31,22 +54,108 @@ void load_script_open(struct load_script *script, const char *helo, const char *
     CHECK(snprintf(local, sizeof local, "%.*s", local_size, recipient) == local_size);
     script->ehlo_size = put_line(script->ehlo, "EHLO ", helo, "\r\n");
     script->helo_size = put_line(script->helo, "HELO ", helo, "\r\n");
-    script->mail_size = put_line(script->mail, "MAIL FROM:<", sender, ">\r\n");
+    script->mail_size = put_line(script->mail, "MAIL FROM:<", sender, ">");
+    script->needs_utf8 = has_8bit(sender) || has_8bit(recipient);
     script->recipient_head_size = put_line(script->recipient_head, "RCPT TO:<", local, "");
     script->recipient_tail_size =
         put_line(script->recipient_tail, "", at == NULL ? "" : at, ">\r\n");
     script->recipients = recipients;
+    script->recipients_max = recipients;
     script->pipelining = pipelining;
+}
+
+void load_script_vary_recipients(struct load_script *script, uint32_t maximum, uint64_t seed)
+{
+    CHECK(maximum >= script->recipients);
+    script->recipients_max = maximum;
+    script->seed = seed;
+}
+
+/* "a.test:70" or "a.test"; nothing in it may end the command. */
+static bool add_domain(struct load_script *script, const char *text, size_t size)
+{
+    size_t name_size = size;
+    const char *colon = memchr(text, ':', size);
+    char *end = NULL;
+    double weight = 1;
+
+    if (colon != NULL) {
+        name_size = (size_t)(colon - text);
+        weight = strtod(colon + 1, &end);
+        if (end != text + size || !(weight > 0 && weight <= 1e9)) return false;
+    }
+    if (name_size == 0 || name_size > LOAD_SCRIPT_DOMAIN_MAX - 5) return false;
+    for (size_t index = 0; index < name_size; index++)
+        if ((unsigned char)text[index] <= ' ' || text[index] == 127 || text[index] == '<' ||
+            text[index] == '>')
+            return false;
+    struct load_domain *domain = &script->domains[script->domain_count++];
+    domain->weight = weight;
+    domain->tail_size =
+        (uint32_t)snprintf(domain->tail, sizeof domain->tail, "@%.*s>\r\n", (int)name_size, text);
+    script->weight_sum += weight;
+    return true;
+}
+
+bool load_script_spread(struct load_script *script, const char *domains, uint64_t seed)
+{
+    script->seed = seed;
+    script->needs_utf8 = script->needs_utf8 || has_8bit(domains);
+    for (;;) {
+        size_t size = strcspn(domains, ",");
+        if (script->domain_count == LOAD_DOMAINS_MAX) return false;
+        if (!add_domain(script, domains, size)) return false;
+        if (domains[size] == '\0') return true;
+        domains += size + 1;
+    }
+}
+
+/* How many recipients message `sequence` has. */
+static uint32_t recipients_of(const struct load_script *script, uint64_t sequence)
+{
+    uint32_t span = script->recipients_max - script->recipients;
+    if (span == 0) return script->recipients;
+    return script->recipients +
+           (uint32_t)(random_mix(script->seed ^ SEED_OF_RECIPIENTS, sequence) % (span + 1));
+}
+
+void load_script_speak_lmtp(struct load_script *script, const char *helo)
+{
+    script->is_lmtp = true;
+    script->ehlo_size = put_line(script->ehlo, "LHLO ", helo, "\r\n");
+}
+
+bool load_script_authenticate(struct load_script *script, const char *credentials)
+{
+    static const char start[] = "AUTH PLAIN ";
+    uint8_t message[LOAD_AUTH_TEXT_MAX];
+    size_t size = strlen(credentials);
+    size_t user_size = strcspn(credentials, ":");
+
+    if (user_size == 0 || credentials[user_size] != ':' || size + 1 > sizeof message) return false;
+    /* RFC 4616 2: authorization identity (none), NUL, user, NUL, password. */
+    message[0] = '\0';
+    memcpy(message + 1, credentials, size);
+    message[1 + user_size] = '\0';
+    memcpy(script->auth, start, sizeof start - 1);
+    uint64_t encoded_size = base64_encoded_size(size + 1);
+    CHECK(sizeof start + encoded_size + 2 <= sizeof script->auth);
+    base64_encode(bytes_make(message, size + 1), script->auth + sizeof start - 1);
+    script->auth_size = (uint32_t)(sizeof start - 1 + encoded_size);
+    memcpy(script->auth + script->auth_size, "\r\n", 2);
+    script->auth_size += 2;
+    return true;
 }
 
 uint32_t load_script_group_max(const struct load_script *script)
 {
-    uint32_t recipient =
-        script->recipient_head_size + LOAD_SCRIPT_NUMBER_MAX + script->recipient_tail_size;
-    uint32_t group =
-        (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size + script->recipients * recipient;
-    uint32_t greeting = script->ehlo_size;
-    return group > greeting ? group : greeting;
+    uint32_t tail_size = script->recipient_tail_size;
+    if (script->domain_count > 0) tail_size = LOAD_SCRIPT_DOMAIN_MAX;
+    uint32_t recipient = script->recipient_head_size + LOAD_SCRIPT_NUMBER_MAX + tail_size;
+    uint32_t group = (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size + MAIL_END_MAX +
+                     script->recipients_max * recipient + LOAD_CHUNK_LINE_MAX;
+    if (script->ehlo_size > group) group = script->ehlo_size;
+    return script->auth_size > group ? script->auth_size : group;
 }
 
 void load_session_init(struct load_session *session)
@@ -54,9 +163,15 @@ void load_session_init(struct load_session *session)
     *session = (struct load_session){.state = LOAD_AWAIT_BANNER};
 }
 
+/* Whether the replies to an envelope come whatever the first of them says. */
 static bool is_grouped(const struct load_session *session)
 {
-    return session->mode == LOAD_PIPELINING_GROUP || session->mode == LOAD_PIPELINING_STREAM;
+    return session->mode >= LOAD_PIPELINING_GROUP;
+}
+
+static bool is_chunked(const struct load_session *session)
+{
+    return session->mode == LOAD_PIPELINING_BDAT;
 }
 
 static void forget_message(struct load_session *session)
@@ -68,17 +183,40 @@ static void forget_message(struct load_session *session)
     session->failure_code = 0;
 }
 
-void load_session_begin(struct load_session *session, const struct load_script *script)
+void load_session_begin(struct load_session *session, const struct load_script *script,
+                        uint64_t sequence)
 {
     CHECK(session->state == LOAD_IDLE);
     CHECK(session->wants == LOAD_WANTS_NOTHING);
     CHECK(script->recipients > 0);
     forget_message(session);
+    session->recipients = recipients_of(script, sequence);
     session->state = session->needs_reset ? LOAD_AWAIT_RESET : LOAD_AWAIT_MAIL;
-    if (is_grouped(session))
+    if (is_chunked(session))
+        session->wants = LOAD_WANTS_MESSAGE;
+    else if (is_grouped(session))
         session->wants = LOAD_WANTS_GROUP;
     else
         session->wants = session->needs_reset ? LOAD_WANTS_RESET : LOAD_WANTS_MAIL;
+}
+
+void load_session_add(struct load_session *session)
+{
+    CHECK(is_chunked(session));
+    CHECK(load_session_has_message(session));
+    CHECK(session->wants == LOAD_WANTS_NOTHING);
+    session->wants = LOAD_WANTS_MESSAGE;
+}
+
+void load_session_follow(struct load_session *session, const struct load_script *script,
+                         uint64_t sequence, bool has_reset)
+{
+    CHECK(is_chunked(session));
+    CHECK(session->state == LOAD_IDLE);
+    CHECK(session->wants == LOAD_WANTS_NOTHING);
+    forget_message(session);
+    session->recipients = recipients_of(script, sequence);
+    session->state = has_reset ? LOAD_AWAIT_RESET : LOAD_AWAIT_MAIL;
 }
 
 void load_session_quit(struct load_session *session)
@@ -94,22 +232,66 @@ static uint32_t put(uint8_t *out, const char *text, uint32_t size)
     return size;
 }
 
-/* Recipients are numbered through the whole run: no server's cache knows the next one. */
+/* The domain of recipient `number`: by weight. */
+static uint32_t put_domain(const struct load_script *script, uint64_t number, uint8_t *out)
+{
+    double place = (double)(random_mix(script->seed ^ SEED_OF_DOMAINS, number) >> 11) * 0x1p-53 *
+                   script->weight_sum;
+    uint32_t index = 0;
+    while (index + 1 < script->domain_count && place >= script->domains[index].weight)
+        place -= script->domains[index++].weight;
+    return put(out, script->domains[index].tail, script->domains[index].tail_size);
+}
+
+/*
+ * Recipients are numbered through the whole run: no server's cache knows the next one. Or each
+ * message has the same; one alone has no number then.
+ */
 static uint32_t put_recipient(const struct load_script *script, uint64_t sequence, uint32_t index,
                               uint8_t *out)
 {
-    uint64_t number = (sequence - 1) * script->recipients + index + 1;
+    uint64_t number = (sequence - 1) * script->recipients_max + index + 1;
     uint32_t size = put(out, script->recipient_head, script->recipient_head_size);
-    size += bytes_put_number(out + size, number);
+    if (script->repeats_recipients) number = index + 1;
+    if (!script->repeats_recipients || script->recipients_max > 1)
+        size += bytes_put_number(out + size, number);
+    if (script->domain_count > 0) return size + put_domain(script, number, out + size);
     return size + put(out + size, script->recipient_tail, script->recipient_tail_size);
 }
 
-static uint32_t put_group(const struct load_script *script, uint64_t sequence, uint8_t *out)
+/* RFC 6152 2, RFC 6531 3.4: what the content and the addresses need, where it is offered. */
+static uint32_t put_mail(const struct load_session *session, const struct load_script *script,
+                         uint8_t *out)
 {
+    static const char body[] = " BODY=8BITMIME";
+    static const char utf8[] = " SMTPUTF8";
     uint32_t size = put(out, script->mail, script->mail_size);
-    for (uint32_t index = 0; index < script->recipients; index++)
+    if (script->is_8bit && session->offers_8bitmime) size += put(out + size, body, sizeof body - 1);
+    if (script->needs_utf8) size += put(out + size, utf8, sizeof utf8 - 1);
+    return size + put(out + size, "\r\n", 2);
+}
+
+static uint32_t put_envelope(const struct load_session *session, const struct load_script *script,
+                             uint64_t sequence, uint8_t *out)
+{
+    uint32_t size = put_mail(session, script, out);
+    for (uint32_t index = 0; index < recipients_of(script, sequence); index++)
         size += put_recipient(script, sequence, index, out + size);
+    return size;
+}
+
+static uint32_t put_group(const struct load_session *session, const struct load_script *script,
+                          uint64_t sequence, uint8_t *out)
+{
+    uint32_t size = put_envelope(session, script, sequence, out);
     return size + put(out + size, "DATA\r\n", 6);
+}
+
+uint32_t load_session_put_chunk(uint64_t size, uint8_t *out)
+{
+    uint32_t written = put(out, "BDAT ", 5);
+    written += bytes_put_number(out + written, size);
+    return written + put(out + written, " LAST\r\n", 7);
 }
 
 uint32_t load_session_put(const struct load_session *session, const struct load_script *script,
@@ -122,17 +304,22 @@ uint32_t load_session_put(const struct load_session *session, const struct load_
         return put(out, script->ehlo, script->ehlo_size);
     case LOAD_WANTS_HELO:
         return put(out, script->helo, script->helo_size);
+    case LOAD_WANTS_AUTH:
+        return put(out, script->auth, script->auth_size);
     case LOAD_WANTS_RESET:
         return put(out, "RSET\r\n", 6);
     case LOAD_WANTS_MAIL:
-        return put(out, script->mail, script->mail_size);
+        return put_mail(session, script, out);
     case LOAD_WANTS_RECIPIENT:
         return put_recipient(script, sequence, session->recipients_answered, out);
     case LOAD_WANTS_DATA:
         return put(out, "DATA\r\n", 6);
     case LOAD_WANTS_GROUP:
         if (session->needs_reset) size = put(out, "RSET\r\n", 6);
-        return size + put_group(script, sequence, out + size);
+        return size + put_group(session, script, sequence, out + size);
+    case LOAD_WANTS_MESSAGE:
+        if (session->needs_reset) size = put(out, "RSET\r\n", 6);
+        return size + put_envelope(session, script, sequence, out + size);
     case LOAD_WANTS_DOT:
         return put(out, ".\r\n", 3);
     case LOAD_WANTS_QUIT:
@@ -152,12 +339,15 @@ uint32_t load_session_put_next(struct load_session *session, const struct load_s
     CHECK(session->wants == LOAD_WANTS_CONTENT);
     CHECK(!session->next_begun);
     session->next_begun = true;
-    return put_group(script, sequence, out);
+    session->next_recipients = recipients_of(script, sequence);
+    return put_group(session, script, sequence, out);
 }
 
 void load_session_sent(struct load_session *session)
 {
     CHECK(session->wants != LOAD_WANTS_NOTHING);
+    /* One RSET is enough, whatever the messages before it may still come to. */
+    if (session->wants == LOAD_WANTS_MESSAGE) session->needs_reset = false;
     session->wants = LOAD_WANTS_NOTHING;
 }
 
@@ -213,7 +403,7 @@ static enum load_session_event take_closing(struct load_session *session, uint32
         session->failure_code = code;
         session->failure_phase = load_session_phase(session);
     }
-    bool is_greeting = session->state <= LOAD_AWAIT_HELO;
+    bool is_greeting = session->state <= LOAD_AWAIT_AUTH;
     session->state = LOAD_OVER;
     session->wants = LOAD_WANTS_NOTHING;
     if (is_blamed) return LOAD_EVENT_TEMPFAIL;
@@ -240,18 +430,44 @@ static enum load_session_event take_ready(struct load_session *session,
 {
     session->mode = script->pipelining;
     if (session->mode == LOAD_PIPELINING_AUTO) session->mode = LOAD_PIPELINING_GROUP;
+    if (is_chunked(session) && !session->offers_chunking) session->mode = LOAD_PIPELINING_GROUP;
     if (!session->offers_pipelining) session->mode = LOAD_PIPELINING_OFF;
+    session->lacks_utf8 = script->needs_utf8 && !session->offers_utf8;
+    if (session->lacks_utf8) {
+        session->state = LOAD_AWAIT_QUIT;
+        session->wants = LOAD_WANTS_QUIT;
+        return LOAD_EVENT_UNUSABLE;
+    }
     session->state = LOAD_IDLE;
     return LOAD_EVENT_READY;
+}
+
+/* RFC 4954 4: 235, or the session is of no use. */
+static enum load_session_event take_auth(struct load_session *session,
+                                         const struct load_script *script, uint32_t code)
+{
+    if (code == 235) return take_ready(session, script);
+    if (code < 400) return protocol(session);
+    session->state = LOAD_AWAIT_QUIT;
+    session->wants = LOAD_WANTS_QUIT;
+    return LOAD_EVENT_UNUSABLE;
 }
 
 static enum load_session_event take_greeting(struct load_session *session,
                                              const struct load_script *script, uint32_t code)
 {
+    if (code == 250 && script->auth_size > 0 && session->state == LOAD_AWAIT_EHLO) {
+        session->state = LOAD_AWAIT_AUTH;
+        session->wants = LOAD_WANTS_AUTH;
+        return LOAD_EVENT_NONE;
+    }
     if (code == 250) return take_ready(session, script);
     if (code < 400) return protocol(session);
-    if (session->state == LOAD_AWAIT_EHLO && code >= 500) {
+    if (session->state == LOAD_AWAIT_EHLO && code >= 500 && !script->is_lmtp) {
         session->offers_pipelining = false;
+        session->offers_chunking = false;
+        session->offers_8bitmime = false;
+        session->offers_utf8 = false;
         session->state = LOAD_AWAIT_HELO;
         session->wants = LOAD_WANTS_HELO;
         return LOAD_EVENT_NONE;
@@ -276,6 +492,7 @@ static enum load_session_event take_mail(struct load_session *session, uint32_t 
     if (session->next_begun) {
         session->next_begun = false;
         forget_message(session);
+        session->recipients = session->next_recipients;
     }
     if (code >= 300 && code < 400) return protocol(session);
     session->mail_taken = code < 300;
@@ -288,6 +505,16 @@ static enum load_session_event take_mail(struct load_session *session, uint32_t 
     return LOAD_EVENT_NONE;
 }
 
+/* RFC 3030 4.2: the chunk left with its envelope; RFC 2033 4.2: LMTP answers it more than once. */
+static void await_chunk(struct load_session *session, const struct load_script *script)
+{
+    session->is_void = session->recipients_accepted == 0;
+    session->dots_awaited = script->is_lmtp ? session->recipients_accepted : 1;
+    if (session->is_void) session->dots_awaited = 1;
+    session->is_dot_taken = false;
+    session->state = LOAD_AWAIT_DOT;
+}
+
 static enum load_session_event take_recipient(struct load_session *session,
                                               const struct load_script *script, uint32_t code)
 {
@@ -297,7 +524,7 @@ static enum load_session_event take_recipient(struct load_session *session,
         session->recipients_accepted++;
     else if (session->recipients_accepted == 0)
         note_failure(session, code, LOAD_PHASE_RCPT);
-    if (session->recipients_answered < script->recipients) {
+    if (session->recipients_answered < session->recipients) {
         if (!is_grouped(session)) session->wants = LOAD_WANTS_RECIPIENT;
         return LOAD_EVENT_NONE;
     }
@@ -308,10 +535,12 @@ static enum load_session_event take_recipient(struct load_session *session,
         session->wants = LOAD_WANTS_DATA;
     }
     session->state = LOAD_AWAIT_DATA;
+    if (is_chunked(session)) await_chunk(session, script);
     return LOAD_EVENT_NONE;
 }
 
-static enum load_session_event take_data(struct load_session *session, uint32_t code)
+static enum load_session_event take_data(struct load_session *session,
+                                         const struct load_script *script, uint32_t code)
 {
     if (code >= 400) {
         note_failure(session, code, LOAD_PHASE_DATA);
@@ -319,16 +548,53 @@ static enum load_session_event take_data(struct load_session *session, uint32_t 
     }
     if (code != 354) return protocol(session);
     session->is_void = session->failure_code != 0;
+    /* RFC 2033 4.2: without a recipient DATA must be refused. */
+    if (session->is_void && script->is_lmtp) return protocol(session);
+    session->dots_awaited = script->is_lmtp ? session->recipients_accepted : 1;
+    session->is_dot_taken = false;
     session->state = LOAD_AWAIT_DOT;
     session->wants = session->is_void ? LOAD_WANTS_DOT : LOAD_WANTS_CONTENT;
     return session->is_void ? LOAD_EVENT_NONE : LOAD_EVENT_GO_AHEAD;
 }
 
-static enum load_session_event take_dot(struct load_session *session, uint32_t code)
+/* RFC 2033 4.2: a reply for each recipient taken; the message is accepted if one of them says so.
+ */
+static enum load_session_event take_verdict(struct load_session *session,
+                                            const struct load_script *script, uint32_t code)
+{
+    if (!script->is_lmtp || session->is_void) return end_message(session);
+    if (code < 300)
+        session->is_dot_taken = true;
+    else
+        session->recipients_accepted--;
+    if (--session->dots_awaited > 0) return LOAD_EVENT_NONE;
+    if (session->is_dot_taken) session->failure_code = 0;
+    return end_message(session);
+}
+
+/*
+ * The reply to BDAT LAST decides, whatever was refused before: content that was taken is there. One
+ * that was refused may leave a transaction open (RFC 3030 2), which the next RSET ends.
+ */
+static enum load_session_event take_chunk(struct load_session *session,
+                                          const struct load_script *script, uint32_t code)
+{
+    if (code >= 400) {
+        note_failure(session, code, session->is_void ? LOAD_PHASE_DATA : LOAD_PHASE_DOT);
+        session->needs_reset = session->needs_reset || session->mail_taken;
+    } else if (!session->is_void && !script->is_lmtp) {
+        session->failure_code = 0;
+    }
+    return take_verdict(session, script, code);
+}
+
+static enum load_session_event take_dot(struct load_session *session,
+                                        const struct load_script *script, uint32_t code)
 {
     if (code >= 300 && code < 400) return protocol(session);
+    if (is_chunked(session)) return take_chunk(session, script, code);
     if (code >= 400) note_failure(session, code, LOAD_PHASE_DOT);
-    if (session->wants == LOAD_WANTS_NOTHING) return end_message(session);
+    if (session->wants == LOAD_WANTS_NOTHING) return take_verdict(session, script, code);
     /* A verdict on content that has not left: where the server stands now is anybody's guess. */
     if (code < 300) return protocol(session);
     return end_session(session, end_message(session));
@@ -343,6 +609,8 @@ static enum load_session_event take_last_line(struct load_session *session,
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
         return take_greeting(session, script, code);
+    case LOAD_AWAIT_AUTH:
+        return take_auth(session, script, code);
     case LOAD_AWAIT_RESET:
         return take_reset(session, code);
     case LOAD_AWAIT_MAIL:
@@ -350,9 +618,9 @@ static enum load_session_event take_last_line(struct load_session *session,
     case LOAD_AWAIT_RECIPIENT:
         return take_recipient(session, script, code);
     case LOAD_AWAIT_DATA:
-        return take_data(session, code);
+        return take_data(session, script, code);
     case LOAD_AWAIT_DOT:
-        return take_dot(session, code);
+        return take_dot(session, script, code);
     case LOAD_AWAIT_QUIT:
         return end_session(session, LOAD_EVENT_NONE);
     case LOAD_IDLE:
@@ -367,6 +635,9 @@ static void note_keyword(struct load_session *session, struct bytes text)
 {
     struct bytes word = bytes_make(text.data, bytes_find(text, ' '));
     if (bytes_equal_ignoring_case(word, BYTES("PIPELINING"))) session->offers_pipelining = true;
+    if (bytes_equal_ignoring_case(word, BYTES("CHUNKING"))) session->offers_chunking = true;
+    if (bytes_equal_ignoring_case(word, BYTES("8BITMIME"))) session->offers_8bitmime = true;
+    if (bytes_equal_ignoring_case(word, BYTES("SMTPUTF8"))) session->offers_utf8 = true;
 }
 
 /* A reply to a command that has not left: where the server stands is anybody's guess. */
@@ -398,6 +669,8 @@ enum load_phase load_session_phase(const struct load_session *session)
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
         return LOAD_PHASE_EHLO;
+    case LOAD_AWAIT_AUTH:
+        return LOAD_PHASE_AUTH;
     case LOAD_AWAIT_RESET:
         return LOAD_PHASE_RSET;
     case LOAD_IDLE:
@@ -429,6 +702,11 @@ bool load_session_is_blamed(const struct load_session *session)
     return !is_unanswered || session->messages_ended == 0;
 }
 
+bool load_session_is_last_dot(const struct load_session *session)
+{
+    return session->state == LOAD_AWAIT_DOT && session->dots_awaited <= 1;
+}
+
 const char *load_pipelining_name(enum load_pipelining pipelining)
 {
     switch (pipelining) {
@@ -440,6 +718,10 @@ const char *load_pipelining_name(enum load_pipelining pipelining)
         return "group";
     case LOAD_PIPELINING_STREAM:
         return "stream";
+    case LOAD_PIPELINING_BDAT:
+        return "bdat";
+    case LOAD_PIPELINING_COUNT:
+        break;
     }
     return "unknown";
 }

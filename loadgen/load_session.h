@@ -7,9 +7,11 @@
  * Owns:       what is awaited and what is wanted; how the message in progress fares.
  * Borrows:    the script, shared by all sessions of a run.
  * Errors:     none. What the server says becomes an event; what it must not say, PROTOCOL.
- * Bounds:     at most one message awaits its verdict, and one more has its envelope sent (stream).
+ * Bounds:     at most one message awaits its verdict, and one more has its envelope sent (stream);
+ *             with BDAT as many as the caller adds, of which the session knows the oldest.
  * Invariants: (1) WANTS_NOTHING while replies are awaited that the next octets depend on.
- *             (2) In LOAD_IDLE no reply is outstanding.
+ *             (2) In LOAD_IDLE no reply is outstanding; with BDAT none but those to messages that
+ *             the caller then lets follow.
  */
 #pragma once
 
@@ -26,33 +28,60 @@ enum load_pipelining {
     LOAD_PIPELINING_OFF,    /* each command waits for its reply                               */
     LOAD_PIPELINING_GROUP,  /* MAIL, RCPT and DATA in one send                                */
     LOAD_PIPELINING_STREAM, /* and the next message's group right behind the final dot        */
+    LOAD_PIPELINING_BDAT,   /* MAIL, RCPT and BDAT LAST with the content (RFC 3030) in one send */
+    LOAD_PIPELINING_COUNT,
 };
+
+#define LOAD_CHUNK_LINE_MAX 32u /* "BDAT 1073741824 LAST\r\n" */
 
 #define LOAD_SCRIPT_LINE_MAX   600u
 #define LOAD_SCRIPT_NUMBER_MAX 20u
+#define LOAD_SCRIPT_DOMAIN_MAX 264u /* RFC 5321 4.5.3.1.2: 255 octets, with @ > CR LF */
+#define LOAD_DOMAINS_MAX       32u
+#define LOAD_SCRIPT_AUTH_MAX   1400u
+#define LOAD_AUTH_TEXT_MAX     1000u /* user and password; RFC 4616 2: 255 octets each and more */
+
+/* Where recipients are, one message in so many. */
+struct load_domain {
+    char tail[LOAD_SCRIPT_DOMAIN_MAX]; /* "@a.test>\r\n" */
+    uint32_t tail_size;
+    double weight;
+};
 
 /* What every session of a run says; opened once, read-only. */
 struct load_script {
     char ehlo[LOAD_SCRIPT_LINE_MAX];
     char helo[LOAD_SCRIPT_LINE_MAX];
-    char mail[LOAD_SCRIPT_LINE_MAX];
+    char mail[LOAD_SCRIPT_LINE_MAX];           /* "MAIL FROM:<a@b>"; parameters may follow */
     char recipient_head[LOAD_SCRIPT_LINE_MAX]; /* "RCPT TO:<user"    */
     char recipient_tail[LOAD_SCRIPT_LINE_MAX]; /* "@sink.test>\r\n"  */
     uint32_t ehlo_size, helo_size, mail_size, recipient_head_size, recipient_tail_size;
-    uint32_t recipients;
+    char auth[LOAD_SCRIPT_AUTH_MAX]; /* AUTH PLAIN with its initial response; empty: none */
+    uint32_t auth_size;
+    uint32_t recipients;     /* a message has so many, */
+    uint32_t recipients_max; /* up to so many          */
+    uint32_t domain_count;   /* 0: the recipient's own */
+    struct load_domain domains[LOAD_DOMAINS_MAX];
+    double weight_sum;
+    bool repeats_recipients; /* each message has the same, else they are numbered through the run */
+    uint64_t seed;           /* of what differs from message to message */
     enum load_pipelining pipelining;
+    bool is_8bit;    /* content has octets above 127: BODY=8BITMIME where offered (RFC 6152) */
+    bool needs_utf8; /* an address has: SMTPUTF8 has to be offered (RFC 6531)               */
+    bool is_lmtp;    /* RFC 2033: a reply to the content for each recipient that was taken */
 };
 
 enum load_session_state {
     LOAD_AWAIT_BANNER,    /* connected; nothing may be sent yet                          */
     LOAD_AWAIT_EHLO,      /* EHLO sent, or wanted                                        */
     LOAD_AWAIT_HELO,      /* EHLO was refused                                            */
+    LOAD_AWAIT_AUTH,      /* AUTH sent, or wanted                                        */
     LOAD_IDLE,            /* no transaction, no reply outstanding                        */
     LOAD_AWAIT_RESET,     /* RSET sent ahead of a MAIL                                   */
     LOAD_AWAIT_MAIL,      /* the message began; the server has not answered it yet       */
     LOAD_AWAIT_RECIPIENT, /* recipients_answered replies of RCPT came                    */
     LOAD_AWAIT_DATA,      /* all RCPT answered                                           */
-    LOAD_AWAIT_DOT,       /* 354 came; content is wanted, or on its way                  */
+    LOAD_AWAIT_DOT,       /* 354 came; content is wanted, or on its way; or BDAT's reply  */
     LOAD_AWAIT_QUIT,      /* QUIT sent, or wanted                                        */
     LOAD_OVER,            /* nothing more will be said; the connection is to be closed   */
 };
@@ -61,12 +90,14 @@ enum load_session_wants {
     LOAD_WANTS_NOTHING,
     LOAD_WANTS_EHLO,
     LOAD_WANTS_HELO,
+    LOAD_WANTS_AUTH,
     LOAD_WANTS_RESET,     /* pipelining off: before a MAIL after a failed transaction   */
     LOAD_WANTS_MAIL,      /* pipelining off                                              */
     LOAD_WANTS_RECIPIENT, /* pipelining off                                              */
     LOAD_WANTS_DATA,      /* pipelining off                                              */
     LOAD_WANTS_GROUP,     /* MAIL, RCPT ..., DATA, with RSET in front where needed       */
     LOAD_WANTS_CONTENT,   /* the message and its final dot; a new group may follow       */
+    LOAD_WANTS_MESSAGE,   /* BDAT: RSET where needed, MAIL, RCPT ..., the chunk and its octets */
     LOAD_WANTS_DOT,       /* 354 although no recipient was taken: RFC 2920 3.1           */
     LOAD_WANTS_QUIT,
 };
@@ -88,12 +119,20 @@ struct load_session {
     enum load_session_wants wants;
     enum load_pipelining mode; /* as agreed: never AUTO once idle                      */
     bool offers_pipelining;
+    bool offers_chunking;
+    bool offers_8bitmime;
+    bool offers_utf8;
+    bool lacks_utf8;              /* it would have to be offered */
     bool mail_taken;              /* so the server holds a transaction until it ends      */
     bool needs_reset;             /* a transaction was left open by a failure             */
     bool is_void;                 /* the content is a lone dot: the message failed before */
     bool next_begun;              /* stream: the next message's group is on its way       */
+    uint32_t recipients;          /* of the message in progress                       */
+    uint32_t next_recipients;     /* stream: of the one behind it                     */
     uint32_t recipients_answered; /* of the message in progress                           */
     uint32_t recipients_accepted;
+    uint32_t dots_awaited; /* LMTP: replies to the content still to come        */
+    bool is_dot_taken;     /* LMTP: one of them was 2xx                          */
     uint32_t failure_code; /* first refusal of the message in progress, or 0       */
     enum load_phase failure_phase;
     uint32_t messages_ended; /* with a verdict, in this session                      */
@@ -103,14 +142,40 @@ struct load_session {
 void load_script_open(struct load_script *script, const char *helo, const char *sender,
                       const char *recipient, uint32_t recipients, enum load_pipelining pipelining);
 
+/* Messages have `recipients` to `maximum` recipients, by seed and sequence. */
+void load_script_vary_recipients(struct load_script *script, uint32_t maximum, uint64_t seed);
+
+/* Recipients are at the domains of "a.test:70,b.test:30", by weight; false if that is no list. */
+MUST_USE bool load_script_spread(struct load_script *script, const char *domains, uint64_t seed);
+
+/* Content has octets above 127. SMTPUTF8 is asked for if an address of the script has. */
+void load_script_set_8bit(struct load_script *script);
+
+/* From here on sessions speak LMTP (RFC 2033). */
+void load_script_speak_lmtp(struct load_script *script, const char *helo);
+
+/* Sessions say AUTH PLAIN (RFC 4954) with "USER:PASSWORD"; false if that is none. */
+MUST_USE bool load_script_authenticate(struct load_script *script, const char *credentials);
+
 /* The most octets that load_session_put() writes. */
 uint32_t load_script_group_max(const struct load_script *script);
 
 void load_session_init(struct load_session *session);
 
 /* LOAD_IDLE only: a message begins; or the session ends by QUIT. */
-void load_session_begin(struct load_session *session, const struct load_script *script);
+void load_session_begin(struct load_session *session, const struct load_script *script,
+                        uint64_t sequence);
 void load_session_quit(struct load_session *session);
+
+/* BDAT: a message more is to be sent, while the replies to others are awaited. */
+void load_session_add(struct load_session *session);
+
+/*
+ * BDAT: the replies to come are those of message `sequence`, which has left already; `has_reset`:
+ * with RSET in front.
+ */
+void load_session_follow(struct load_session *session, const struct load_script *script,
+                         uint64_t sequence, bool has_reset);
 
 /*
  * Writes the command or the group wanted, for message `sequence`, and returns its size. Content and
@@ -118,6 +183,9 @@ void load_session_quit(struct load_session *session);
  */
 uint32_t load_session_put(const struct load_session *session, const struct load_script *script,
                           uint64_t sequence, uint8_t *out);
+
+/* BDAT: writes the command in front of `size` octets of content. */
+uint32_t load_session_put_chunk(uint64_t size, uint8_t *out);
 
 /* Stream: writes the group of the message after this one; to follow this one's final dot. */
 uint32_t load_session_put_next(struct load_session *session, const struct load_script *script,
@@ -139,5 +207,8 @@ bool load_session_is_blamed(const struct load_session *session);
 
 /* Whether a message began whose verdict is outstanding (not the next one of stream). */
 bool load_session_has_message(const struct load_session *session);
+
+/* Whether the next reply ends what is timed from the content's last octet: LMTP has several. */
+bool load_session_is_last_dot(const struct load_session *session);
 
 const char *load_pipelining_name(enum load_pipelining pipelining);

@@ -4,6 +4,16 @@
 
 #define HIGHEST_NS 3600000000000ull /* one hour */
 
+/* Histograms beside those of the phases, with their significant digits. */
+#define LOAD_TALLY_HISTOGRAMS(X)                                                                   \
+    X(response, 3)                                                                                 \
+    X(service, 3)                                                                                  \
+    X(failure, 3)                                                                                  \
+    X(unfinished, 3)                                                                               \
+    X(lateness, 3)                                                                                 \
+    X(late_own, 3)                                                                                 \
+    X(reap, 2)
+
 int load_tally_open(struct load_tally *tally)
 {
     static const uint32_t digits[] = {
@@ -12,9 +22,11 @@ int load_tally_open(struct load_tally *tally)
 #undef X
     };
     *tally = (struct load_tally){0};
-    int error = histogram_open(&tally->service, HIGHEST_NS, 3);
-    if (error == 0) error = histogram_open(&tally->failure, HIGHEST_NS, 3);
-    if (error == 0) error = histogram_open(&tally->reap, HIGHEST_NS, 2);
+    int error = 0;
+#define X(name, name_digits)                                                                       \
+    if (error == 0) error = histogram_open(&tally->name, HIGHEST_NS, name_digits);
+    LOAD_TALLY_HISTOGRAMS(X)
+#undef X
     for (uint32_t phase = 0; phase < LOAD_PHASE_COUNT && error == 0; phase++)
         error = histogram_open(&tally->phases[phase], HIGHEST_NS, digits[phase]);
     if (error < 0) load_tally_close(tally);
@@ -23,9 +35,9 @@ int load_tally_open(struct load_tally *tally)
 
 void load_tally_close(struct load_tally *tally)
 {
-    histogram_close(&tally->service);
-    histogram_close(&tally->failure);
-    histogram_close(&tally->reap);
+#define X(name, name_digits) histogram_close(&tally->name);
+    LOAD_TALLY_HISTOGRAMS(X)
+#undef X
     for (uint32_t phase = 0; phase < LOAD_PHASE_COUNT; phase++)
         histogram_close(&tally->phases[phase]);
     *tally = (struct load_tally){0};
@@ -109,12 +121,16 @@ static void merge_rows(struct load_tally *into, const struct load_tally *from)
 
 static void merge_counts(struct load_tally *into, const struct load_tally *from)
 {
+    into->due += from->due;
+    into->dropped += from->dropped;
     into->started += from->started;
     for (uint32_t outcome = 0; outcome < LOAD_OUTCOME_COUNT; outcome++)
         into->outcomes[outcome] += from->outcomes[outcome];
-    for (uint32_t mode = 0; mode <= LOAD_PIPELINING_STREAM; mode++)
+    for (uint32_t mode = 0; mode < LOAD_PIPELINING_COUNT; mode++)
         into->sessions[mode] += from->sessions[mode];
+    into->body_bytes += from->body_bytes;
     into->accepted_in_time += from->accepted_in_time;
+    into->bytes_in_time += from->bytes_in_time;
     into->recipients_accepted += from->recipients_accepted;
     into->recipients_rejected += from->recipients_rejected;
     into->sent_bytes += from->sent_bytes;
@@ -122,6 +138,7 @@ static void merge_counts(struct load_tally *into, const struct load_tally *from)
     into->connects += from->connects;
     into->reconnects += from->reconnects;
     into->reached += from->reached;
+    into->sessions_in_time += from->sessions_in_time;
     into->lost += from->lost;
     into->stale += from->stale;
     into->errors_beyond += from->errors_beyond;
@@ -139,9 +156,9 @@ void load_tally_merge(struct load_tally *into, const struct load_tally *from)
     merge_rows(into, from);
     for (uint32_t index = 0; index < from->error_count; index++)
         add_error(into, &from->errors[index]);
-    histogram_merge(&into->service, &from->service);
-    histogram_merge(&into->failure, &from->failure);
-    histogram_merge(&into->reap, &from->reap);
+#define X(name, name_digits) histogram_merge(&into->name, &from->name);
+    LOAD_TALLY_HISTOGRAMS(X)
+#undef X
 }
 
 bool load_tally_percentile(const struct histogram *histogram, double percentile, uint64_t *value)
@@ -151,11 +168,18 @@ bool load_tally_percentile(const struct histogram *histogram, double percentile,
     return true;
 }
 
+bool load_tally_is_bound(const struct load_tally *tally, uint64_t value_ns)
+{
+    if (tally->unfinished.total_count == 0) return false;
+    return tally->unfinished.minimum <= value_ns;
+}
+
 uint64_t load_tally_failed(const struct load_tally *tally)
 {
     uint64_t failed = 0;
     for (uint32_t outcome = 0; outcome < LOAD_OUTCOME_COUNT; outcome++)
-        if (outcome != LOAD_OUTCOME_ACCEPTED) failed += tally->outcomes[outcome];
+        if (outcome != LOAD_OUTCOME_ACCEPTED && outcome != LOAD_OUTCOME_EXPECTED)
+            failed += tally->outcomes[outcome];
     return failed;
 }
 

@@ -32,7 +32,8 @@
     X(PROTOCOL, "protocol")     /* a reply that is malformed or out of place                */     \
     X(TIMEOUT, "timeout")       /* no reply in time                                         */     \
     X(CONNECTION, "connection") /* the connection was refused, reset or closed              */     \
-    X(UNFINISHED, "unfinished") /* the run ended first                                      */
+    X(UNFINISHED, "unfinished") /* the run ended first                                      */     \
+    X(EXPECTED, "expected")     /* refused as --expect said: no failure                     */
 
 enum load_outcome {
 #define X(name, text) LOAD_OUTCOME_##name,
@@ -64,18 +65,23 @@ struct load_tally_error {
 };
 
 struct load_tally {
+    uint64_t due;     /* open loop: messages that the schedule wanted begun         */
+    uint64_t dropped; /* of them: the backlog was full                          */
     uint64_t started;
     uint64_t outcomes[LOAD_OUTCOME_COUNT];
+    uint64_t body_bytes;       /* of accepted messages                              */
     uint64_t accepted_in_time; /* before the end of -d                             */
+    uint64_t bytes_in_time;    /* of their bodies                                   */
     uint64_t recipients_accepted;
     uint64_t recipients_rejected;
     uint64_t sent_bytes;
     uint64_t received_bytes;
     uint64_t connects;
     uint64_t reconnects;
-    uint64_t reached; /* connections that were ready at least once        */
-    uint64_t lost;    /* sessions that ended otherwise than by our QUIT   */
-    uint64_t sessions[LOAD_PIPELINING_STREAM + 1]; /* ready, by mode agreed  */
+    uint64_t reached;                         /* connections that were ready at least once        */
+    uint64_t sessions_in_time;                /* that were ready before the end of -d */
+    uint64_t lost;                            /* sessions that ended otherwise than by our QUIT   */
+    uint64_t sessions[LOAD_PIPELINING_COUNT]; /* ready, by mode agreed        */
     uint64_t stale;       /* completions of an earlier life                     */
     uint64_t last_end_ns; /* when the last message had its outcome              */
     uint64_t replies[LOAD_PHASE_COUNT][LOAD_TALLY_CODES];
@@ -85,9 +91,14 @@ struct load_tally {
     uint32_t error_count;
     uint64_t errors_beyond;
     struct histogram phases[LOAD_PHASE_COUNT];
-    struct histogram service; /* of accepted messages                             */
-    struct histogram failure; /* start to outcome of the others                   */
-    struct histogram reap;    /* how late a completion may have been looked at    */
+    struct histogram response;   /* open loop: due to last reply, of accepted messages; in */
+                                 /* a result those that the run's end cut, by their age   */
+    struct histogram service;    /* start to last reply, of accepted messages             */
+    struct histogram failure;    /* due, or closed loop: start, to outcome of the others  */
+    struct histogram unfinished; /* open loop: the age of those that the run's end cut    */
+    struct histogram lateness;   /* open loop: due to start                               */
+    struct histogram late_own;   /* of those that became due while a session was idle     */
+    struct histogram reap;       /* how late a completion may have been looked at    */
 };
 
 /* 0 or -ENOMEM. */
@@ -106,6 +117,9 @@ void load_tally_merge(struct load_tally *into, const struct load_tally *from);
  */
 MUST_USE bool load_tally_percentile(const struct histogram *histogram, double percentile,
                                     uint64_t *value);
+
+/* Whether a response time is a lower bound only: a message that was cut off had waited less. */
+bool load_tally_is_bound(const struct load_tally *tally, uint64_t value_ns);
 
 uint64_t load_tally_failed(const struct load_tally *tally);
 const char *load_outcome_name(enum load_outcome outcome);

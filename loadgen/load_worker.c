@@ -32,11 +32,11 @@ static struct ring_options ring_options(uint64_t connections)
     };
 }
 
-uint64_t load_worker_memory(const struct load_mail *mail, const struct load_script *script,
-                            uint64_t connections)
+uint64_t load_worker_memory(const struct load_run *run, uint64_t connections)
 {
     struct ring_options options = ring_options(connections);
-    return ring_memory(&options) + load_clients_memory(mail, script, connections);
+    return ring_memory(&options) +
+           load_clients_memory(run->config, run->mail, run->script, connections);
 }
 
 /* ---- the thread ---- */
@@ -51,11 +51,16 @@ static void publish(struct load_worker *worker)
 {
     const struct load_clients *clients = &worker->clients;
     struct load_gauge *gauge = &worker->gauge;
-    uint64_t accepted = clients->tally.outcomes[LOAD_OUTCOME_ACCEPTED];
+    uint64_t accepted = clients->tally.outcomes[LOAD_OUTCOME_ACCEPTED] +
+                        clients->warmup.outcomes[LOAD_OUTCOME_ACCEPTED];
+    uint64_t failed = load_tally_failed(&clients->tally) + load_tally_failed(&clients->warmup);
 
     atomic_store_explicit(&gauge->accepted, accepted, memory_order_relaxed);
-    atomic_store_explicit(&gauge->failed, load_tally_failed(&clients->tally), memory_order_relaxed);
-    atomic_store_explicit(&gauge->service_sum_ns, (uint64_t)clients->tally.service.sum,
+    atomic_store_explicit(&gauge->failed, failed, memory_order_relaxed);
+    atomic_store_explicit(&gauge->due, clients->tally.due + clients->warmup.due,
+                          memory_order_relaxed);
+    atomic_store_explicit(&gauge->service_sum_ns,
+                          (uint64_t)(clients->tally.service.sum + clients->warmup.service.sum),
                           memory_order_relaxed);
     atomic_store_explicit(&gauge->up, clients->up, memory_order_relaxed);
     atomic_store_explicit(&gauge->down, clients->down, memory_order_relaxed);
@@ -92,7 +97,7 @@ static void obey(struct load_worker *worker)
         worker->begin_ns = clients->now_ns;
         worker->begin_busy_ns = load_busy_ns(worker->thread_id);
     }
-    if (command == LOAD_COMMAND_STOP) load_clients_stop(clients);
+    if (command == LOAD_COMMAND_STOP) load_clients_abort(clients);
     listen_to_main(worker);
 }
 
@@ -111,6 +116,7 @@ static void take_completions(struct load_worker *worker)
 
     for (uint32_t count = 1; ring_next(clients->ring, &completion); count++) {
         if (count % CLOCK_EVERY == 0) clients->now_ns = clock_now_ns();
+        if (count % CLOCK_EVERY == 0 && clients->is_open) load_clients_arrive(clients);
         if (completion.token.op == RING_OP_READ)
             obey(worker);
         else
@@ -125,6 +131,11 @@ static void watch_drain(struct load_worker *worker)
     uint64_t now_ns = clients->now_ns;
 
     if (!clients->has_begun) return;
+    if (!worker->is_measuring && now_ns >= clients->measure_ns) {
+        worker->is_measuring = true;
+        worker->begin_ns = now_ns;
+        worker->begin_busy_ns = load_busy_ns(worker->thread_id);
+    }
     if (worker->drain_ns == UINT64_MAX && now_ns >= clients->share.stop_ns) {
         worker->drain_ns = now_ns + worker->run->config->drain_ns;
         if (clients->gave_up != 0) worker->drain_ns = now_ns;
@@ -162,8 +173,14 @@ static uint64_t sleep_ns(const struct load_worker *worker)
     const struct load_clients *clients = &worker->clients;
     uint64_t sleep = wheel_sleep_ns(&clients->wheel, clients->now_ns, SLEEP_MAX_NS);
     if (clients->sweep_next < clients->count) return 0;
-    if (clients->connecting < clients->connecting_max && !queue_is_empty(&clients->to_connect))
-        return 0;
+    if (clients->connecting < clients->connecting_max && !queue_is_empty(&clients->to_connect)) {
+        uint64_t connect_ns = load_clients_next_connect(clients);
+        if (connect_ns == LOAD_NEVER || connect_ns <= clients->now_ns) return 0;
+        if (connect_ns - clients->now_ns < sleep) sleep = connect_ns - clients->now_ns;
+    }
+    uint64_t due_ns = load_clients_next_due(clients);
+    if (due_ns <= clients->now_ns) return 0;
+    if (due_ns - clients->now_ns < sleep) sleep = due_ns - clients->now_ns;
     uint64_t stop_ns = clients->share.stop_ns;
     if (clients->has_begun && stop_ns > clients->now_ns && stop_ns - clients->now_ns < sleep)
         sleep = stop_ns - clients->now_ns;
@@ -188,6 +205,7 @@ static void loop_once(struct load_worker *worker)
     load_clients_advance(clients);
     clients->now_ns = clock_now_ns();
     record_reap(clients, woken_ns, has_sent);
+    load_slices_turn(&clients->slices, clients->now_ns, false);
 }
 
 static void run_loop(struct load_worker *worker)
@@ -226,6 +244,8 @@ static bool open_in_thread(struct load_worker *worker)
     clients->now_ns = clock_now_ns();
     worker->memory_error = load_ledger_buffer_open(&clients->ledger, run->ledger);
     if (worker->memory_error == 0)
+        worker->memory_error = load_samples_buffer_open(&clients->samples, run->samples);
+    if (worker->memory_error == 0)
         worker->memory_error = load_clients_open(clients, connecting > 0 ? connecting : 1);
     return worker->memory_error == 0;
 }
@@ -241,10 +261,11 @@ static void *run_thread(void *argument)
         atomic_store(&worker->gauge.has_started, true);
         wake_main(worker);
         run_loop(worker);
+        load_slices_turn(&worker->clients.slices, worker->clients.now_ns, true);
         measure_busy(worker);
-        worker->clients.tally.started = worker->clients.share.started;
         worker->ring_counts = ring_counts(worker->clients.ring);
         load_ledger_buffer_close(&worker->clients.ledger);
+        load_samples_buffer_close(&worker->clients.samples);
     }
     /* The ring belongs to this thread; what is still in flight ends with it. */
     if (worker->clients.ring != NULL) ring_close(worker->clients.ring);
@@ -256,6 +277,19 @@ static void *run_thread(void *argument)
 
 /* ---- from main ---- */
 
+static void open_schedule(struct load_worker *worker)
+{
+    const struct load_config *config = worker->run->config;
+    struct load_schedule_recipe recipe = config->arrival;
+    if (worker->run->plan->rate_per_s == 0) return;
+    recipe.rate_per_s = worker->run->plan->rate_per_s;
+    recipe.seed = config->seed;
+    recipe.worker = worker->index;
+    recipe.workers = worker->run->plan->workers;
+    worker->clients.is_open = true;
+    load_schedule_open(&worker->clients.schedule, &recipe);
+}
+
 int load_worker_start(struct load_worker *worker, const struct load_run *run, uint32_t index,
                       int cpu)
 {
@@ -265,9 +299,11 @@ int load_worker_start(struct load_worker *worker, const struct load_run *run, ui
     worker->cpu = cpu;
     worker->drain_ns = UINT64_MAX;
     worker->clients.config = run->config;
+    worker->clients.worker = (uint16_t)index;
     worker->clients.mail = run->mail;
     worker->clients.script = run->script;
     worker->clients.share = load_plan_share(run->plan, index);
+    open_schedule(worker);
     worker->wake = eventfd(0, EFD_CLOEXEC);
     if (worker->wake < 0) return -errno;
     int error = pthread_create(&worker->thread, NULL, run_thread, worker);

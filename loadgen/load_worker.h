@@ -33,6 +33,7 @@ enum load_command {
 struct load_gauge {
     _Atomic uint64_t accepted;
     _Atomic uint64_t failed;
+    _Atomic uint64_t due;
     _Atomic uint64_t service_sum_ns;
     _Atomic uint32_t up;
     _Atomic uint32_t down;
@@ -47,8 +48,9 @@ struct load_run {
     const struct load_plan *plan;
     const struct load_mail *mail;
     const struct load_script *script;
-    struct load_ledger *ledger; /* or NULL */
-    int wake_main;              /* eventfd: something about a worker changed */
+    struct load_ledger *ledger;   /* or NULL */
+    struct load_samples *samples; /* or NULL */
+    int wake_main;                /* eventfd: something about a worker changed */
 };
 
 struct load_worker {
@@ -66,10 +68,11 @@ struct load_worker {
     int ring_error;   /* -errno of ring_open()  */
     int memory_error; /* -errno                 */
     bool was_settled;
+    bool is_measuring; /* the warm-up is over */
     bool is_cut;
     uint64_t drain_ns; /* when what is in flight is given up, or UINT64_MAX */
     uint64_t cut_ns;   /* when it was */
-    uint64_t begin_ns; /* the measured time: busy_ratio is of this */
+    uint64_t begin_ns; /* the measured time, or its warm-up's: busy_ratio is of this */
     uint64_t begin_busy_ns;
     double busy_ratio; /* share of the measured time that it was not blocked */
 };
@@ -82,5 +85,4 @@ void load_worker_join(struct load_worker *worker);
 void load_worker_close(struct load_worker *worker);
 
 /* Provided receive buffers, ring and clients of one worker with so many connections, in bytes. */
-uint64_t load_worker_memory(const struct load_mail *mail, const struct load_script *script,
-                            uint64_t connections);
+uint64_t load_worker_memory(const struct load_run *run, uint64_t connections);

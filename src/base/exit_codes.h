@@ -10,4 +10,6 @@ enum exit_code {
     EXIT_CODE_NO_SPOOL = 73,    /* the spool can't be made or read           */
     EXIT_CODE_SYNC_FAILED = 74, /* a sync failed: durability is gone         */
     EXIT_CODE_IN_USE = 75,      /* address, spool or folder in use           */
+    EXIT_CODE_INVALID = 98,     /* loadgen --strict: the verdict is INVALID  */
+    EXIT_CODE_THRESHOLD = 99,   /* loadgen: a --threshold was not reached    */
 };

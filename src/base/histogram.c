@@ -20,6 +20,8 @@
 #define HISTOGRAM_COOKIE_V2_PACKED (0x1c849304u | 0x10u)
 #define HISTOGRAM_PAYLOAD_HEADER   40u
 #define HISTOGRAM_PACKED_HEADER    8u
+/* More than the largest shape can need: what unpacks to more was not made by encoding one. */
+#define HISTOGRAM_PAYLOAD_MAX (8u << 20)
 
 static uint32_t histogram_half_bits(const struct histogram *histogram)
 {
@@ -133,10 +135,10 @@ static uint64_t histogram_rank(const struct histogram *histogram, double percent
     return rank >= (double)histogram->total_count ? histogram->total_count : (uint64_t)rank;
 }
 
-uint64_t histogram_percentile(const struct histogram *histogram, double percentile)
+uint64_t histogram_at_rank(const struct histogram *histogram, uint64_t rank)
 {
-    if (histogram->total_count == 0) return 0;
-    uint64_t rank = histogram_rank(histogram, percentile);
+    CHECK(rank >= 1);
+    CHECK(rank <= histogram->total_count);
     uint64_t count = 0;
     uint32_t index = histogram_index(histogram, histogram->minimum);
 
@@ -146,6 +148,12 @@ uint64_t histogram_percentile(const struct histogram *histogram, double percenti
     }
     CHECK(index < histogram->counts_size);
     return histogram_highest_at(histogram, index);
+}
+
+uint64_t histogram_percentile(const struct histogram *histogram, double percentile)
+{
+    if (histogram->total_count == 0) return 0;
+    return histogram_at_rank(histogram, histogram_rank(histogram, percentile));
 }
 
 bool histogram_percentile_shown(const struct histogram *histogram, double percentile,
@@ -297,4 +305,111 @@ out:
     free(packed);
     free(payload);
     return text;
+}
+
+/* ---- decoding: the text may be anybody's ---- */
+
+static uint64_t histogram_big_endian(const uint8_t *data, uint32_t size)
+{
+    uint64_t number = 0;
+    for (uint32_t i = 0; i < size; i++)
+        number = number << 8 | data[i];
+    return number;
+}
+
+/* False: the view ends within a number. */
+static bool histogram_take_leb128(struct bytes *view, int64_t *number)
+{
+    uint64_t rest = 0;
+
+    for (uint32_t i = 0; i < HISTOGRAM_LEB128_MAX && i < view->size; i++) {
+        uint64_t octet = view->data[i];
+        bool is_last = i + 1 == HISTOGRAM_LEB128_MAX || octet < 0x80;
+        rest |= (i + 1 == HISTOGRAM_LEB128_MAX ? octet : octet & 0x7f) << 7 * i;
+        if (!is_last) continue;
+        (void)bytes_take(view, i + 1);
+        *number = (int64_t)(rest >> 1 ^ (0 - (rest & 1)));
+        return true;
+    }
+    return false;
+}
+
+static bool histogram_take_counts(struct histogram *histogram, struct bytes view)
+{
+    for (uint64_t index = 0; view.size > 0;) {
+        int64_t number;
+        uint64_t room = histogram->counts_size - index;
+        if (!histogram_take_leb128(&view, &number)) return false;
+        uint64_t step = number < 0 ? 0 - (uint64_t)number : 1;
+        if (step > room) return false;
+        if (number > 0) {
+            if ((uint64_t)number > INT64_MAX - histogram->total_count) return false;
+            histogram->counts[index] = (uint64_t)number;
+            histogram->total_count += (uint64_t)number;
+            histogram->sum += (double)number * histogram_middle_at(histogram, (uint32_t)index);
+            histogram->maximum = histogram_highest_at(histogram, (uint32_t)index);
+            if (histogram->minimum == UINT64_MAX)
+                histogram->minimum = histogram_lowest_at(histogram, (uint32_t)index);
+        }
+        index += step;
+    }
+    /* Values above `highest` may share its counter, but are none of this histogram. */
+    if (histogram->maximum > histogram->highest) histogram->maximum = histogram->highest;
+    return histogram->minimum == UINT64_MAX || histogram->minimum <= histogram->highest;
+}
+
+static int histogram_take_payload(struct histogram *histogram, struct bytes payload)
+{
+    const double ratio = 1.0;
+    uint64_t ratio_bits;
+    memcpy(&ratio_bits, &ratio, sizeof(ratio_bits));
+
+    if (payload.size < HISTOGRAM_PAYLOAD_HEADER) return -EBADMSG;
+    struct bytes header = bytes_take(&payload, HISTOGRAM_PAYLOAD_HEADER);
+    uint64_t digits = histogram_big_endian(header.data + 12, 4);
+    uint64_t highest = histogram_big_endian(header.data + 24, 8);
+    if (histogram_big_endian(header.data, 4) != HISTOGRAM_COOKIE_V2) return -EBADMSG;
+    if (histogram_big_endian(header.data + 4, 4) != payload.size) return -EBADMSG;
+    if (histogram_big_endian(header.data + 8, 4) != 0) return -EBADMSG;
+    if (digits < 1 || digits > HISTOGRAM_DIGITS_MAX) return -EBADMSG;
+    if (histogram_big_endian(header.data + 16, 8) != 1) return -EBADMSG;
+    if (highest < 2 || highest > INT64_MAX) return -EBADMSG;
+    if (histogram_big_endian(header.data + 32, 8) != ratio_bits) return -EBADMSG;
+    int error = histogram_open(histogram, highest, (uint32_t)digits);
+    if (error < 0) return error;
+    if (histogram_take_counts(histogram, payload)) return 0;
+    histogram_close(histogram);
+    return -EBADMSG;
+}
+
+/* `room` holds HISTOGRAM_PAYLOAD_MAX octets. */
+static int histogram_unpack(struct histogram *histogram, struct bytes packed, uint8_t *room)
+{
+    if (packed.size < HISTOGRAM_PACKED_HEADER) return -EBADMSG;
+    struct bytes header = bytes_take(&packed, HISTOGRAM_PACKED_HEADER);
+    if (histogram_big_endian(header.data, 4) != HISTOGRAM_COOKIE_V2_PACKED) return -EBADMSG;
+    if (histogram_big_endian(header.data + 4, 4) != packed.size) return -EBADMSG;
+    uLongf size = HISTOGRAM_PAYLOAD_MAX;
+    int error = uncompress(room, &size, packed.data, (uLong)packed.size);
+    if (error == Z_MEM_ERROR) return -ENOMEM;
+    if (error != Z_OK) return -EBADMSG;
+    return histogram_take_payload(histogram, bytes_make(room, size));
+}
+
+int histogram_decode(struct histogram *histogram, const char *text)
+{
+    struct bytes encoded = bytes_from_text(text);
+    uint64_t size;
+    int error = -ENOMEM;
+
+    uint8_t *packed = malloc(encoded.size / 4 * 3 + 3);
+    uint8_t *room = malloc(HISTOGRAM_PAYLOAD_MAX);
+    if (packed == NULL || room == NULL) goto out;
+    error = -EBADMSG;
+    if (base64_decode(encoded, packed, &size))
+        error = histogram_unpack(histogram, bytes_make(packed, size), room);
+out:
+    free(room);
+    free(packed);
+    return error;
 }

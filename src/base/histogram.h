@@ -55,3 +55,14 @@ uint64_t histogram_memory(const struct histogram *histogram);
  * the caller; NULL if memory runs out.
  */
 char *histogram_encode(const struct histogram *histogram);
+
+/*
+ * Opens `histogram` with what histogram_encode(), or any HdrHistogram library, made of values from
+ * 1 on. Minimum and maximum are the ends of their counters, the sum is that of the counters'
+ * middles: what was counted is the same, and so is every percentile. 0, -ENOMEM, or -EBADMSG with
+ * nothing to close: this is no such text, or not all of it.
+ */
+MUST_USE int histogram_decode(struct histogram *histogram, const char *text);
+
+/* The value of the sample at `rank` (1 .. total_count), to its counter's top. */
+uint64_t histogram_at_rank(const struct histogram *histogram, uint64_t rank);

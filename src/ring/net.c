@@ -221,7 +221,7 @@ int net_socket(const struct net_address *address)
 {
     int file = socket(address->storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (file < 0) return -errno;
-    set_option(file, IPPROTO_TCP, TCP_NODELAY);
+    if (!net_is_unix(address)) set_option(file, IPPROTO_TCP, TCP_NODELAY);
     return file;
 }
 

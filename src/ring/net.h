@@ -59,7 +59,7 @@ MUST_USE int net_bind(const struct net_address *address);
 /* The same, listening. */
 MUST_USE int net_listen(const struct net_address *address, int backlog);
 
-/* An unconnected TCP socket of the address's family with TCP_NODELAY: descriptor or -errno. */
+/* An unconnected socket of the address's family, TCP with TCP_NODELAY: descriptor or -errno. */
 MUST_USE int net_socket(const struct net_address *address);
 
 /* Raises the soft descriptor limit to the hard one and returns it. */

@@ -44,7 +44,20 @@ PEERS = {
 # Name, version, SHA-512 as the registry states it. Versions that Debian 12's Node.js 18 can run.
 NPM_REGISTRY = "https://registry.npmjs.org"
 NPM = {
+    "base32.js": ("0.1.0", "n3TkB02ixgBOhTvANakDb4xaMXnYUVkNoRFJjQflcqMQhyEKxEHdj3E6N8t8sUQ0mjH/3/JxzlXuz3ul/J90pQ=="),
+    "fast-deep-equal": ("3.1.3", "f3qQ9oQy9j2AhBe/H9VC91wLmKBCCU/gDOnKNAYG5hswO7BLKj09Hc5HYNz9cGI++xlpDCIgDaitVs03ATR84Q=="),
+    "fast-uri": ("3.0.6", "Atfo14OibSv5wAp4VWNsFYE1AchQRTv9cBGWET4pZWHzYshFSS9NQI6I57rdKn9croWVMbYFbLhJ+yJvmZIIHw=="),
+    "hdr-histogram-js": ("3.0.1", "l3GSdZL1Jr1C0kyb461tUjEdrRPZr8Qry7jByltf5JGrA0xvqOSrxRBfcrJqqV/AMEtqqhHhC6w8HW0gn76tRQ=="),
+    "ipv6-normalize": ("1.0.1", "Bm6H79i01DjgGTCWjUuCjJ6QDo1HB96PT/xCYuyJUP9WFbVDrLSbG4EZCvOCun2rNswZb0c3e4Jt/ws795esHA=="),
+    "json-schema-traverse": ("1.0.0", "NM8/P9n3XjXhIZn1lLhkFaACTOURQXjWhV4BA/RnOv8xvgqtqpAX9IO4mRQxSx1Rlo4tqzeqb0sOlruaOy3dug=="),
     "nodemailer": ("6.10.1", "Z+iLaBGVaSjbIzQ4pX6XV41HrooLsQ10ZWPUehGmuantvzWoDVBnmsdUcOIDM1t+yPor5pDhVlDESgOMEGxhHA=="),
+    "pako": ("1.0.11", "4hLB8Py4zZce5s4yd9XzopqwVv/yGNhV1Bl8NTmCq1763HeK2+EwVTv+leGeL13Dnh2wfbqowVPXCIO0z4taYw=="),
+    "punycode.js": ("2.3.1", "uxFIHU0YlHYhDQtV4R9J6a52SLx28BCjT+4ieh7IGbgwVJWO+km431c4yRlREUAsAmt/uMjQUyQHNEPf0M39CA=="),
+    "require-from-string": ("2.0.2", "Xf0nWe6RseziFMu+Ap9biiUbmplq6S9/p+7w7YXP/JBHhrUDDUhwa+vANyubuqfZWTveU//DYVGsDG7RKL/vEw=="),
+    "smtp-server": ("3.13.6", "dqbSPKn3PCq3Gp5hxBM99u7PET7cQSAWrauhtArJbc+zrf5xNEOjm9+Ob3lySySrRoIEvNE0dz+w2H/xWFJNRw=="),
+    "@assemblyscript/loader": ("0.19.23", "ulkCYfFbYj01ie1MDOyxv2F6SpRN1TOj7fQxbP07D6HmeR+gr2JLSmINKjga2emB+b1L2KGrFKBTc+e00p54nw=="),
+    "ajv": ("8.20.0", "Thbli+OlOj+iMPYFBVBfJ3OmCAnaSyNn4M1vz9T6Gka5Jt9ba/HIR56joy65tY6kx/FCF5VXNB819Y7/GUrBGA=="),
+    "base64-js": ("1.5.1", "AKpaYlHn8t4SVbOHCy+b5+KKgvR4vrsD8vbvrbiQJps7fKDTkjkDry6ji0rUJjC0kzbNePLwzxq8iypo41qeWA=="),
     "emailjs": ("5.0.3", "Y47oNF5Geurb8GnmST2b+EK8mDLKoDFySxsvZb6YMcNbvdxpjd9FaLQ80p38lUVhq50knveOhkH/c/4afJSFxQ=="),
 }
 
@@ -126,7 +139,7 @@ def node_modules():
     def fill(directory):
         os.mkdir(os.path.join(directory, "node_modules"))
         for name, (version, checksum) in NPM.items():
-            url = f"{NPM_REGISTRY}/{name}/-/{name}-{version}.tgz"
+            url = f"{NPM_REGISTRY}/{name}/-/{os.path.basename(name)}-{version}.tgz"
             with urllib.request.urlopen(url, timeout=60) as answer:
                 archive = answer.read()
             if base64.b64encode(hashlib.sha512(archive).digest()).decode() != checksum:
@@ -135,7 +148,10 @@ def node_modules():
                     tempfile.TemporaryDirectory(dir=directory) as place:
                 contents.extractall(place, filter="data") if hasattr(tarfile, "data_filter") \
                     else contents.extractall(place)
-                os.rename(os.path.join(place, "package"), os.path.join(directory, "node_modules", name))
+                target = os.path.join(directory, "node_modules", name)
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                [package] = os.listdir(place)
+                os.rename(os.path.join(place, package), target)
     versions = hashlib.sha256(repr(sorted(NPM.items())).encode()).hexdigest()[:12]
     return os.path.join(once(os.path.join(CACHE, "npm-" + versions), fill), "node_modules")
 

@@ -23,10 +23,12 @@ struct run {
     uint8_t *out;
     uint64_t sequence; /* of the message in progress */
     uint32_t begun;
+    uint64_t oldest; /* BDAT: whose replies are awaited */
     uint32_t judged;
     uint32_t messages_max; /* then QUIT */
     uint32_t lines;
-    bool is_late; /* what is wanted leaves only behind the next line of a reply */
+    uint32_t resets; /* BDAT: a bit for each message that left with RSET in front */
+    bool is_late;    /* what is wanted leaves only behind the next line of a reply */
 };
 
 static void put_number(struct run *run, uint64_t number)
@@ -53,13 +55,45 @@ static void send_content(struct run *run)
     put_octets(run, load_session_put_next(&run->session, &run->script, run->begun, run->out));
 }
 
+/* Replies to one message were all; those to the next may be on their way. */
+static void follow(struct run *run)
+{
+    struct load_session *session = &run->session;
+    if (session->mode != LOAD_PIPELINING_BDAT || session->state != LOAD_IDLE) return;
+    run->oldest++;
+    if (run->oldest > run->begun) return;
+    bool has_reset = (run->resets >> run->oldest % 16 & 1) != 0;
+    load_session_follow(session, &run->script, run->oldest, has_reset);
+}
+
+/* BDAT: another one leaves behind those that are awaited. */
+static void add_wanted(struct run *run)
+{
+    struct load_session *session = &run->session;
+    bool may_add = session->mode == LOAD_PIPELINING_BDAT && load_session_has_message(session) &&
+                   session->wants == LOAD_WANTS_NOTHING;
+    if (!may_add || run->begun >= run->messages_max) return;
+    run->begun++;
+    run->sequence = run->begun;
+    load_session_add(session);
+}
+
+static void note_reset(struct run *run)
+{
+    if (run->session.wants != LOAD_WANTS_MESSAGE) return;
+    uint32_t bit = 1u << run->sequence % 16;
+    run->resets = run->session.needs_reset ? run->resets | bit : run->resets & ~bit;
+}
+
 static void send_wanted(struct run *run)
 {
     struct load_session *session = &run->session;
+    add_wanted(run);
     if (session->state == LOAD_IDLE && run->begun < run->messages_max) {
         run->begun++;
         run->sequence = run->begun;
-        load_session_begin(session, &run->script);
+        run->oldest = run->begun;
+        load_session_begin(session, &run->script, run->sequence);
     } else if (session->state == LOAD_IDLE) {
         load_session_quit(session);
     }
@@ -68,6 +102,7 @@ static void send_wanted(struct run *run)
         send_content(run);
     else
         put_octets(run, load_session_put(session, &run->script, run->sequence, run->out));
+    note_reset(run);
     load_session_sent(session);
     CHECK(session->wants == LOAD_WANTS_NOTHING);
 }
@@ -87,15 +122,17 @@ static void see_event(struct run *run, enum load_session_event event, uint32_t c
     put_number(run, load_session_phase(session));
     if (is_judgement(event)) run->judged++;
     CHECK(run->judged <= run->begun);
-    if (event == LOAD_EVENT_ACCEPTED) CHECK(code >= 200 && code < 300);
+    if (event == LOAD_EVENT_ACCEPTED && !run->script.is_lmtp) CHECK(code >= 200 && code < 300);
     if (event == LOAD_EVENT_ACCEPTED) CHECK(session->recipients_accepted > 0);
     if (event == LOAD_EVENT_TEMPFAIL) CHECK(session->failure_code / 100 == 4);
     if (event == LOAD_EVENT_REJECT) CHECK(session->failure_code / 100 == 5);
     if (event == LOAD_EVENT_PROTOCOL) CHECK(session->state == LOAD_OVER);
     if (code == 421) CHECK(session->state == LOAD_OVER);
     if (load_session_is_blamed(session)) CHECK(load_session_has_message(session));
-    CHECK(session->recipients_answered <= run->script.recipients);
+    CHECK(session->recipients_answered <= run->script.recipients_max);
     CHECK(session->recipients_accepted <= session->recipients_answered);
+    if (session->state == LOAD_AWAIT_DOT && session->wants == LOAD_WANTS_NOTHING)
+        CHECK(session->dots_awaited > 0);
 }
 
 /* False once the session is over. */
@@ -112,6 +149,7 @@ static bool take_chunk(struct run *run, struct bytes chunk)
         enum load_session_event told =
             load_session_reply(&run->session, &run->script, &line, is_last);
         see_event(run, told, is_last ? line.code : 0);
+        if (is_judgement(told)) follow(run);
         if (!run->is_late || run->lines % 2 == 0) send_wanted(run);
     }
     CHECK(run->session.wants == LOAD_WANTS_NOTHING);
@@ -123,9 +161,16 @@ static void run_session(struct run *run, const uint8_t *choices, struct bytes in
 {
     *run = (struct run){.messages_max = choices[1] & 15u, .is_late = (choices[1] & 16) != 0};
     enum load_pipelining pipelining = (enum load_pipelining)(choices[0] & 3);
+    if ((choices[1] & 32) != 0) pipelining = LOAD_PIPELINING_BDAT;
     uint32_t recipients = 1 + (choices[0] >> 2 & 3u);
     load_script_open(&run->script, "load.test", "a@b.test", "user@sink.test", recipients,
                      pipelining);
+    if ((choices[1] & 64) != 0) load_script_set_8bit(&run->script);
+    if ((choices[1] & 128) != 0) run->script.needs_utf8 = true;
+    if ((choices[0] & 16) != 0) load_script_speak_lmtp(&run->script, "load.test");
+    if ((choices[0] & 32) != 0) CHECK(load_script_authenticate(&run->script, "user:password"));
+    if ((choices[0] & 64) != 0) load_script_vary_recipients(&run->script, recipients + 3, 1);
+    if ((choices[0] & 128) != 0) CHECK(load_script_spread(&run->script, "a.test:2,b.test", 1));
     run->out = malloc(load_script_group_max(&run->script));
     CHECK(run->out != NULL);
     load_session_init(&run->session);

@@ -1,5 +1,6 @@
 #include "base/histogram.h"
 
+#include "base/base64.h"
 #include "base/random.h"
 
 #include <setjmp.h>
@@ -9,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -370,6 +372,184 @@ static void test_equal_samples_do_not_deviate(void **state)
     histogram_close(&histogram);
 }
 
+/* What was encoded is counted again in the same counters, so every percentile is the same. */
+static void check_decoded(const struct histogram *histogram)
+{
+    struct histogram again;
+    char *text = histogram_encode(histogram);
+    assert_non_null(text);
+    assert_int_equal(histogram_decode(&again, text), 0);
+    free(text);
+    assert_int_equal(again.counts_size, histogram->counts_size);
+    assert_int_equal(again.total_count, histogram->total_count);
+    assert_memory_equal(again.counts, histogram->counts, histogram_memory(histogram));
+    for (double percentile = 0; percentile <= 100; percentile += 0.5)
+        assert_int_equal(histogram_percentile(&again, percentile),
+                         histogram_percentile(histogram, percentile));
+    assert_true(histogram_deviation(&again) == histogram_deviation(histogram));
+    if (histogram->total_count > 0) {
+        assert_true(again.minimum <= histogram->minimum);
+        assert_true(again.maximum >= histogram->maximum);
+        assert_true(fabs(histogram_mean(&again) - histogram_mean(histogram)) <=
+                    0.05 * histogram_mean(histogram));
+    }
+    histogram_close(&again);
+}
+
+static void test_decode_is_the_way_back(void **state)
+{
+    struct random random;
+    (void)state;
+    random_init(&random, 11, 1);
+    for (uint32_t digits = 1; digits <= 4; digits++) {
+        struct histogram histogram;
+        assert_int_equal(histogram_open(&histogram, HOUR_NS, digits), 0);
+        check_decoded(&histogram);
+        for (uint32_t i = 0; i < 3000; i++) {
+            histogram_record(&histogram, random_below(&random, 1ull << random_below(&random, 41)));
+            if (i % 500 == 0) check_decoded(&histogram);
+        }
+        histogram_record(&histogram, HOUR_NS);
+        check_decoded(&histogram);
+        histogram_close(&histogram);
+    }
+}
+
+static void assert_refused(const char *text)
+{
+    struct histogram histogram;
+    assert_int_equal(histogram_decode(&histogram, text), -EBADMSG);
+}
+
+/* Packs a payload as encode does: for headers and counts that encode never writes. */
+static char *pack(const uint8_t *payload, size_t size)
+{
+    uint8_t packed[512] = {0x1c, 0x84, 0x93, 0x14};
+    static char text[700];
+    uLongf packed_size = sizeof(packed) - 8;
+    assert_int_equal(compress(packed + 8, &packed_size, payload, (uLong)size), Z_OK);
+    packed[6] = (uint8_t)(packed_size >> 8);
+    packed[7] = (uint8_t)packed_size;
+    base64_encode(bytes_make(packed, packed_size + 8), text);
+    text[base64_encoded_size(packed_size + 8)] = '\0';
+    return text;
+}
+
+static void test_decode_refuses_what_is_not_whole(void **state)
+{
+    /* cookie, length 2, offset 0, digits 3, lowest 1, highest 2047, ratio 1.0; then counts 0, 1 */
+    static const uint8_t good[] = {0x1c, 0x84, 0x93, 0x13, 0,    0,    0, 2, 0, 0, 0, 0, 0, 0,
+                                   0,    3,    0,    0,    0,    0,    0, 0, 0, 1, 0, 0, 0, 0,
+                                   0,    0,    7,    0xff, 0x3f, 0xf0, 0, 0, 0, 0, 0, 0, 0, 2};
+    static const struct {
+        uint32_t at;
+        uint8_t octet;
+    } harms[] = {{0, 0x1d}, {3, 0x14}, {7, 3},  {7, 1},     {11, 1},    {15, 0},
+                 {15, 5},   {23, 0},   {23, 2}, {24, 0x80}, {32, 0x40}, {41, 0x80}};
+    struct histogram histogram;
+    uint8_t payload[64];
+    (void)state;
+
+    assert_int_equal(histogram_decode(&histogram, pack(good, sizeof good)), 0);
+    assert_int_equal(histogram.total_count, 1);
+    assert_int_equal(histogram.counts[1], 1);
+    histogram_close(&histogram);
+    for (size_t i = 0; i < sizeof(harms) / sizeof(harms[0]); i++) {
+        memcpy(payload, good, sizeof good);
+        payload[harms[i].at] = harms[i].octet;
+        assert_refused(pack(payload, sizeof good));
+    }
+    /* Highest 1: less than any histogram's. */
+    memcpy(payload, good, sizeof good);
+    payload[30] = 0;
+    payload[31] = 1;
+    assert_refused(pack(payload, sizeof good));
+    /* More zeros than there are counters, and more samples than there are numbers. */
+    memcpy(payload, good, sizeof good);
+    payload[7] = 11;
+    memset(payload + 40, 0xff, 9);
+    assert_refused(pack(payload, 51));
+    payload[40] = 0xfe;
+    payload[49] = 2;
+    payload[50] = 2;
+    assert_refused(pack(payload, 51));
+    assert_refused("");
+    assert_refused("HISTFAAA");
+    assert_refused("HISTFAAAAA==");
+    assert_refused("not base64 at all");
+    assert_refused(pack(good, 39));
+    assert_refused(pack(good, 41));
+}
+
+/* Cut or changed anywhere a text is refused, or it is another histogram: never a crash. */
+static void test_decode_of_damaged_texts(void **state)
+{
+    struct histogram histogram;
+    struct random random;
+    uint32_t refused = 0;
+    (void)state;
+
+    random_init(&random, 12, 1);
+    assert_int_equal(histogram_open(&histogram, HOUR_NS, 2), 0);
+    for (uint32_t i = 0; i < 50; i++)
+        histogram_record(&histogram, random_below(&random, 1000000));
+    char *text = histogram_encode(&histogram);
+    assert_non_null(text);
+    size_t size = strlen(text);
+    for (size_t cut = 0; cut < size; cut++) {
+        char kept = text[cut];
+        text[cut] = '\0';
+        assert_refused(text);
+        text[cut] = kept;
+    }
+    for (uint32_t i = 0; i < 2000; i++) {
+        size_t at = random_below(&random, size);
+        char kept = text[at];
+        struct histogram damaged;
+        text[at] = (char)(' ' + random_below(&random, 95));
+        if (histogram_decode(&damaged, text) == 0)
+            histogram_close(&damaged);
+        else if (text[at] != kept)
+            refused++;
+        text[at] = kept;
+    }
+    assert_in_range(refused, 1500, 2000); /* zlib's checksum sees nearly all of them */
+    free(text);
+    histogram_close(&histogram);
+}
+
+/* A payload whose octets are random behind a right header: checksums do not help here. */
+static void test_decode_of_random_counts(void **state)
+{
+    struct random random;
+    uint32_t taken = 0;
+    (void)state;
+
+    random_init(&random, 13, 1);
+    for (uint32_t i = 0; i < 5000; i++) {
+        uint8_t payload[140] = {0x1c, 0x84, 0x93, 0x13};
+        uint32_t size = (uint32_t)random_below(&random, 100);
+        struct histogram histogram;
+        payload[7] = (uint8_t)size;
+        payload[15] = (uint8_t)(1 + random_below(&random, 4));
+        payload[23] = 1;
+        payload[27 + random_below(&random, 5)] = (uint8_t)(2 + random_below(&random, 200));
+        payload[32] = 0x3f;
+        payload[33] = 0xf0;
+        for (uint32_t at = 0; at < size; at++)
+            payload[40 + at] = (uint8_t)random_below(&random, i % 2 == 0 ? 256 : 16);
+        if (histogram_decode(&histogram, pack(payload, 40 + size)) < 0) continue;
+        taken++;
+        if (histogram.total_count > 0) {
+            assert_true(histogram.minimum <= histogram.maximum);
+            assert_true(histogram.maximum <= histogram.highest);
+            (void)histogram_percentile(&histogram, 99);
+        }
+        histogram_close(&histogram);
+    }
+    assert_in_range(taken, 500, 4999);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -385,6 +565,10 @@ int main(void)
         cmocka_unit_test(test_encode_random_values),
         cmocka_unit_test(test_encode_large_counts),
         cmocka_unit_test(test_equal_samples_do_not_deviate),
+        cmocka_unit_test(test_decode_is_the_way_back),
+        cmocka_unit_test(test_decode_refuses_what_is_not_whole),
+        cmocka_unit_test(test_decode_of_damaged_texts),
+        cmocka_unit_test(test_decode_of_random_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

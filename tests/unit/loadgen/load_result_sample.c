@@ -28,6 +28,7 @@ static void fill_tally(struct load_tally *tally)
     tally->outcomes[LOAD_OUTCOME_ACCEPTED] = ACCEPTED;
     tally->outcomes[LOAD_OUTCOME_TEMPFAIL] = REFUSED;
     tally->accepted_in_time = ACCEPTED;
+    tally->body_bytes = 1000ull * ACCEPTED;
     tally->recipients_accepted = ACCEPTED;
     tally->connects = 102;
     tally->reached = 100;
@@ -57,8 +58,13 @@ static void fill_intervals(void)
 
 struct load_result *load_result_sample_open(void)
 {
-    config = (struct load_config){
-        .length = 1000, .recipients = 1, .seed = 4711, .pipelining = LOAD_PIPELINING_STREAM};
+    config = (struct load_config){.length = {.count = 1, .slots = {1000}},
+                                  .length_text = "1k",
+                                  .recipients = 1,
+                                  .recipients_max = 1,
+                                  .recipients_text = "1",
+                                  .seed = 4711,
+                                  .pipelining = LOAD_PIPELINING_STREAM};
     plan = load_plan_make(100, 20000, LOAD_PLAN_UNLIMITED, LOAD_PLAN_UNLIMITED, 2);
     (void)snprintf(first.banner, sizeof first.banner, "mx ESMTP");
     (void)snprintf(first.ehlo[0], sizeof first.ehlo[0], "PIPELINING");
@@ -70,11 +76,13 @@ struct load_result *load_result_sample_open(void)
         .mail = &mail,
         .progress = &progress,
         .first = &first,
+        .version = "0.1.0",
         .run = 0xabcdef,
         .started_realtime_ns = 1790000000123000000ull,
         .measured_ns = 2 * CLOCK_NS_PER_S,
         .ramp_ns = 5 * CLOCK_NS_PER_MS,
         .accepted_per_s = 9994,
+        .body_bytes_per_s = 9994000,
         .busy_max_ratio = 0.41,
         .mode = LOAD_PIPELINING_STREAM,
         .argc = 3,

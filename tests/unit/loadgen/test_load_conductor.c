@@ -82,7 +82,7 @@ static void run_against(const char *line, uint16_t port)
                                       .recipient = config.recipient,
                                       .subject = config.subject,
                                       .host = config.helo,
-                                      .length = config.length,
+                                      .length = &config.length,
                                       .seed = 1,
                                       .run = 77,
                                       .date_ns = date_ns};
@@ -136,8 +136,8 @@ static void check_stored(uint64_t count)
         struct ledger_entry entry;
         struct bytes body;
         assert_true(ledger_find_header(server.messages[index], &entry, &body));
-        assert_int_equal(server.messages[index].size, mail.stored_size);
-        assert_int_equal(body.size, config.length);
+        assert_int_equal(server.messages[index].size, mail.bodies[0].stored_size);
+        assert_int_equal(body.size, config.length.slots[0]);
         assert_true(entry.hash == XXH3_64bits(body.data, body.size));
         assert_true(entry.sequence < SCRIPTED_MESSAGES_MAX);
         assert_false(is_seen[entry.sequence]);

@@ -47,7 +47,7 @@ static void test_defaults(void **state)
     assert_true(config.duration_ns == 10000000000ull);
     assert_true(config.messages == LOAD_UNLIMITED);
     assert_true(config.per_connection == LOAD_UNLIMITED);
-    assert_int_equal(config.length, 10000);
+    assert_int_equal(config.length.slots[0], 10000);
     assert_int_equal(config.recipients, 1);
     assert_int_equal(config.pipelining, LOAD_PIPELINING_AUTO);
     assert_int_equal(config.address_count, 1);
@@ -66,7 +66,7 @@ static void test_every_option(void **state)
     assert_true(config.duration_ns == 60000000000ull);
     assert_int_equal(config.messages, 5000000);
     assert_int_equal(config.per_connection, 7);
-    assert_int_equal(config.length, 1024);
+    assert_int_equal(config.length.slots[0], 1024);
     assert_string_equal(config.sender, "a@b");
     assert_string_equal(config.recipient, "c@d");
     assert_int_equal(config.recipients, 9);
@@ -108,8 +108,32 @@ static void test_targets(void **state)
     assert_int_equal(read_line("-4 :2600"), LOAD_CONFIG_READY);
     assert_string_equal(net_format(text, &config.addresses[0]), "127.0.0.1:2600");
     assert_wrong("127.0.0.1:1 127.0.0.1:2", "127.0.0.1:2");
-    assert_wrong("unix:/tmp/x", "unix:/tmp/x");
+    assert_int_equal(read_line("unix:/tmp/x"), LOAD_CONFIG_READY);
+    assert_string_equal(net_format(text, &config.addresses[0]), "unix:/tmp/x");
     assert_wrong("-4 -6", "-4 and -6");
+}
+
+static void test_open_loop(void **state)
+{
+    (void)state;
+    assert_int_equal(read_line("-d 20s"), LOAD_CONFIG_READY);
+    assert_true(config.rate_per_s == 0);
+    assert_true(config.warmup_ns == 2000000000ull);
+    assert_int_equal(read_line("-n 100"), LOAD_CONFIG_READY);
+    assert_true(config.warmup_ns == 0);
+    assert_int_equal(read_line("-n 100 --warmup 1s"), LOAD_CONFIG_READY);
+    assert_true(config.warmup_ns == 1000000000ull);
+    assert_int_equal(read_line("-R 50k --arrival burst:20 --warmup 0 --ramp 3s"),
+                     LOAD_CONFIG_READY);
+    assert_true(config.rate_per_s == 50000);
+    assert_true(config.backlog == 500000);
+    assert_true(config.warmup_ns == 0);
+    assert_true(config.ramp_ns == 3000000000ull);
+    assert_int_equal(config.arrival.arrival, LOAD_ARRIVAL_BURST);
+    assert_int_equal(config.arrival.burst, 20);
+    assert_int_equal(read_line("-R 5 --max-backlog 7"), LOAD_CONFIG_READY);
+    assert_true(config.backlog == 7);
+    assert_int_equal(config.arrival.arrival, LOAD_ARRIVAL_POISSON);
 }
 
 static void test_wrong_values(void **state)
@@ -121,14 +145,16 @@ static void test_wrong_values(void **state)
     assert_wrong("-c 0", "connections");
     assert_wrong("-t user@sink.test", "recipients are --to");
     assert_wrong("-n 0", "messages");
-    assert_wrong("-k 0", "try 1, 100, inf");
-    assert_wrong("-k many", "try 1, 100, inf");
+    assert_wrong("-k 0", "try 1, 100, 1-5, inf");
+    assert_wrong("-k many", "try 1, 100, 1-5, inf");
     assert_wrong("-l 1", "CR LF");
     assert_wrong("-r 100000", "recipients");
     assert_wrong("--pipelining on", "pipelining");
     assert_wrong("--cpus 1-", "0,2-3");
     assert_wrong("--cpus 1023", "allowed");
-    assert_wrong("--rate 5", "--rate");
+    assert_wrong("--rate x", "--rate");
+    assert_wrong("-R 5 --arrival bursts", "poisson, uniform, burst:100");
+    assert_wrong("--max-backlog 5", "goes with -R");
     assert_wrong("-f a<b", "from");
     assert_wrong("--to <a@b>", "--to");
 }
@@ -210,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_every_option),
         cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_open_loop),
         cmocka_unit_test(test_wrong_values),
         cmocka_unit_test(test_no_text_becomes_a_command),
         cmocka_unit_test(test_public_addresses),

@@ -11,15 +11,18 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+static const struct load_length ten_thousand = {.count = 1, .slots = {10000}};
+
 static const struct load_mail_recipe recipe = {
     .sender = "load@client.test",
     .recipient = "user@sink.test",
     .subject = "load test",
     .host = "client.test",
-    .length = 10000,
+    .length = &ten_thousand,
     .seed = 4711,
     .run = 0x0123456789abcdefull,
     .date_ns = 1790000000ull * 1000000000ull,
+    .is_chunked = true,
 };
 
 static const uint64_t lengths[] = {0,  2,  3,  4,  17, 18,  19,  20,   21,   41,    58,
@@ -29,12 +32,15 @@ static const uint64_t lengths[] = {0,  2,  3,  4,  17, 18,  19,  20,   21,   41,
 /* The octets of message `sequence` as they go over the wire; to be freed. */
 static struct bytes put(const struct load_mail *mail, uint64_t sequence, uint64_t *hash)
 {
-    uint8_t *out = malloc(mail->wire_size);
+    const struct load_mail_body *body = load_mail_choose(mail, sequence);
+    uint8_t *out = malloc(body->wire_size);
     assert_non_null(out);
-    *hash = load_mail_put_head(mail, sequence, out);
-    memcpy(out + mail->head_size, mail->common, mail->common_size);
-    load_mail_put_tail(mail, sequence, out + mail->head_size + mail->common_size);
-    return bytes_make(out, mail->wire_size);
+    assert_true(body->common_size <= mail->common_max);
+    assert_true(body->tail_size <= mail->tail_max);
+    *hash = load_mail_put_head(mail, body, sequence, out);
+    memcpy(out + mail->head_size, mail->common, body->common_size);
+    load_mail_put_tail(mail, body, sequence, out + mail->head_size + body->common_size);
+    return bytes_make(out, body->wire_size);
 }
 
 /* What a server stores (RFC 5321 4.5.2), written down anew: line by line. To be freed. */
@@ -59,6 +65,22 @@ static struct bytes unstuff(struct bytes wire)
     return bytes_make(out, size);
 }
 
+/* With BDAT (RFC 3030 2) what is sent is what is stored: nothing is stuffed, and no dot ends it. */
+static void check_chunk(const struct load_mail *mail, uint64_t sequence, struct bytes stored)
+{
+    const struct load_mail_body *body = load_mail_choose(mail, sequence);
+    uint8_t *out = malloc(body->stored_size + LOAD_MAIL_DOT_SIZE);
+    uint64_t tail_at = mail->head_size + body->plain_size;
+
+    assert_non_null(out);
+    (void)load_mail_put_head(mail, body, sequence, out);
+    memcpy(out + mail->head_size, mail->plain, body->plain_size);
+    load_mail_put_tail(mail, body, sequence, out + tail_at);
+    assert_int_equal(tail_at + body->tail_size - LOAD_MAIL_DOT_SIZE, stored.size);
+    assert_memory_equal(out, stored.data, stored.size);
+    free(out);
+}
+
 static void check_message(const struct load_mail *mail, uint64_t sequence)
 {
     uint64_t hash;
@@ -66,15 +88,17 @@ static void check_message(const struct load_mail *mail, uint64_t sequence)
     struct bytes stored = unstuff(wire);
     struct ledger_entry entry;
     struct bytes body;
+    uint64_t length = load_mail_choose(mail, sequence)->length;
 
-    assert_int_equal(stored.size, mail->stored_size);
+    assert_int_equal(stored.size, load_mail_choose(mail, sequence)->stored_size);
     assert_true(ledger_find_header(stored, &entry, &body));
     assert_int_equal(entry.run, mail->run);
     assert_int_equal(entry.sequence, sequence);
-    assert_int_equal(entry.size, mail->length);
-    assert_int_equal(body.size, mail->length);
+    assert_int_equal(entry.size, length);
+    assert_int_equal(body.size, length);
     assert_int_equal(entry.hash, XXH3_64bits(body.data, body.size));
     assert_int_equal(hash, entry.hash);
+    check_chunk(mail, sequence, stored);
     free((void *)(uintptr_t)wire.data);
     free((void *)(uintptr_t)stored.data);
 }
@@ -88,13 +112,40 @@ static void test_stored_size_and_hash_are_right(void **state)
         for (uint64_t seed = 0; seed < 4; seed++) {
             struct load_mail_recipe other = recipe;
             struct load_mail mail;
-            other.length = lengths[length];
+            struct load_length one = {.count = 1, .slots = {lengths[length]}};
+            other.length = &one;
             other.seed = seed;
             assert_int_equal(load_mail_open(&mail, &other), 0);
             for (size_t index = 0; index < sizeof sequences / sizeof sequences[0]; index++)
                 check_message(&mail, sequences[index]);
             load_mail_close(&mail);
         }
+    }
+}
+
+/* All sizes of a distribution are cut out of one body: each must be right for itself. */
+static void test_many_sizes_of_one_body(void **state)
+{
+    static const char *const texts[] = {"0-2k", "lognormal:300,2", "0:1,2:1,18:1,19:1,20:1,100k:1"};
+    (void)state;
+
+    for (size_t text = 0; text < sizeof texts / sizeof texts[0]; text++) {
+        struct load_length length;
+        struct load_mail_recipe other = recipe;
+        struct load_mail mail;
+        uint64_t sizes_seen = 0;
+        assert_true(load_length_parse(&length, texts[text], LOAD_MAIL_LENGTH_MAX));
+        other.length = &length;
+        assert_int_equal(load_mail_open(&mail, &other), 0);
+        for (uint64_t sequence = 1; sequence < 2000; sequence++) {
+            check_message(&mail, sequence);
+            sizes_seen += load_mail_choose(&mail, sequence)->length;
+        }
+        /* What is drawn is the distribution that was asked for. */
+        double mean = (double)sizes_seen / 1999;
+        assert_true(mean > 0.75 * load_length_mean(&length));
+        assert_true(mean < 1.25 * load_length_mean(&length));
+        load_mail_close(&mail);
     }
 }
 
@@ -192,8 +243,8 @@ static void test_the_seed_decides_the_text(void **state)
     assert_int_equal(load_mail_open(&one, &recipe), 0);
     assert_int_equal(load_mail_open(&same, &recipe), 0);
     assert_int_equal(load_mail_open(&different, &other), 0);
-    assert_int_equal(one.common_size, same.common_size);
-    assert_memory_equal(one.common, same.common, one.common_size);
+    assert_int_equal(one.common_max, same.common_max);
+    assert_memory_equal(one.common, same.common, one.common_max);
     assert_memory_not_equal(one.common, different.common, 500);
     load_mail_close(&one);
     load_mail_close(&same);
@@ -204,6 +255,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stored_size_and_hash_are_right),
+        cmocka_unit_test(test_many_sizes_of_one_body),
         cmocka_unit_test(test_lines_are_short_and_some_start_with_a_dot),
         cmocka_unit_test(test_every_message_differs),
         cmocka_unit_test(test_header_section),
