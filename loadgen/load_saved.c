@@ -1,7 +1,6 @@
 #include "loadgen/load_saved.h"
 
 #include "base/clock.h"
-#include "loadgen/load_mail.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -77,6 +76,13 @@ static uint64_t read_limit(struct reader *reader, const json_t *object, const ch
     const json_t *value = read_value(reader, object, name);
     if (json_is_null(value)) return LOAD_UNLIMITED;
     return value == NULL ? 0 : take_count(reader, value, name);
+}
+
+/* A field that older files of this schema lack. */
+static uint64_t read_added(struct reader *reader, const json_t *object, const char *name,
+                           uint64_t otherwise)
+{
+    return json_object_get(object, name) == NULL ? otherwise : read_count(reader, object, name);
 }
 
 static double take_real(struct reader *reader, const json_t *value, const char *name)
@@ -369,16 +375,29 @@ static int read_scenario(struct reader *reader, const json_t *config)
     return LOAD_SCENARIO_DELIVER;
 }
 
+static enum load_length_kind read_kind(struct reader *reader, const json_t *body)
+{
+    const char *name = read_text(reader, body, "kind");
+    for (uint32_t kind = 0; kind <= LOAD_LENGTH_LIST; kind++)
+        if (strcmp(load_length_kind_name((enum load_length_kind)kind), name) == 0)
+            return (enum load_length_kind)kind;
+    fail(reader, "\"kind\" is none of bodies' lengths");
+    return LOAD_LENGTH_FIXED;
+}
+
 static void read_message(struct reader *reader, struct load_saved *saved, const json_t *object)
 {
     struct load_config *config = &saved->config;
     const json_t *body = read_object(reader, object, "body");
 
-    config->length_text = read_text(reader, body, "asked");
-    if (!load_length_parse(&config->length, config->length_text, LOAD_MAIL_LENGTH_MAX))
-        fail(reader, "\"asked\" is no length of a body");
+    config->length_text = json_object_get(body, "asked") != NULL ? read_text(reader, body, "asked")
+                                                                 : "sizes not told";
+    /* The report shows a kind and a mean: they are here, whatever they came from. */
+    config->length.kind = read_kind(reader, body);
+    config->length.count = 1;
+    config->length.slots[0] = read_count(reader, body, "mean_bytes");
     config->recipients = read_count(reader, object, "recipients");
-    config->recipients_max = read_count(reader, object, "recipients_max");
+    config->recipients_max = read_added(reader, object, "recipients_max", config->recipients);
     load_saved_describe(saved);
 }
 
@@ -395,19 +414,22 @@ static void read_config(struct reader *reader, struct load_saved *saved)
     plan->rate_per_s = (uint64_t)read_real(reader, object, "rate_per_s");
     if (is_open != (plan->rate_per_s > 0)) fail(reader, "\"loop\" and \"rate_per_s\" differ");
     config->rate_per_s = plan->rate_per_s;
-    config->backlog = read_count(reader, object, "backlog_max");
+    config->backlog = read_added(reader, object, "backlog_max", 0);
     plan->connections = read_count(reader, object, "connections");
     plan->workers = (uint32_t)read_count(reader, object, "threads");
     plan->messages = read_limit(reader, object, "messages");
     plan->per_connection = read_limit(reader, object, "per_connection");
-    plan->per_connection_max = read_limit(reader, object, "per_connection_max");
+    plan->per_connection_max = json_object_get(object, "per_connection_max") != NULL
+                                   ? read_limit(reader, object, "per_connection_max")
+                                   : plan->per_connection;
     plan->duration_ns = read_limit(reader, object, "duration_ns");
     plan->warmup_ns = read_count(reader, object, "warmup_ns");
     config->warmup_ns = plan->warmup_ns;
-    config->ramp_ns = read_count(reader, object, "ramp_asked_ns");
+    config->ramp_ns = read_added(reader, object, "ramp_asked_ns", 0);
     config->drain_ns = read_count(reader, object, "drain_ns");
     config->timeout_ns = read_count(reader, object, "timeout_ns");
-    config->is_lmtp = strcmp(read_text(reader, object, "protocol"), "lmtp") == 0;
+    config->is_lmtp = json_object_get(object, "protocol") != NULL &&
+                      strcmp(read_text(reader, object, "protocol"), "lmtp") == 0;
     saved->result.mode = read_pipelining(reader, object, "pipelining");
     config->pipelining = (int)read_pipelining(reader, object, "pipelining_asked");
     config->scenario = read_scenario(reader, object);
@@ -472,7 +494,7 @@ static void read_checks(struct reader *reader, struct load_result *result, const
     if (!result->kernel.is_known) return;
     result->kernel.segments = read_count(reader, checks, "segments_sent");
     result->kernel.retransmits = read_count(reader, checks, "retransmits");
-    result->kernel.listen_overflows = read_count(reader, checks, "listen_overflows");
+    result->kernel.listen_overflows = read_added(reader, checks, "listen_overflows", 0);
 }
 
 static void read_verdict(struct reader *reader, struct load_saved *saved)
@@ -495,8 +517,8 @@ static void read_verdict(struct reader *reader, struct load_saved *saved)
     result->busy_max_ratio = read_real(reader, checks, "busy_max_ratio");
     result->littles_ratio = read_real(reader, checks, "littles_law_ratio");
     result->ceiling_per_s = read_real(reader, checks, "ceiling_per_s");
-    result->late_limit_ns = read_count(reader, checks, "late_limit_ns");
-    result->backlog_longest = (uint32_t)read_count(reader, checks, "backlog_longest");
+    result->late_limit_ns = read_added(reader, checks, "late_limit_ns", 0);
+    result->backlog_longest = (uint32_t)read_added(reader, checks, "backlog_longest", 0);
     result->ring_overflows = read_count(reader, checks, "cq_overflows");
     result->ring_no_buffers = read_count(reader, checks, "receive_buffers_ran_out");
     result->tally.reached = read_count(reader, checks, "connections_reached");
@@ -524,7 +546,9 @@ static void read_thresholds(struct reader *reader, struct load_saved *saved)
 static uint64_t take_cell(struct reader *reader, const json_t *columns, const char *name,
                           size_t index)
 {
-    const json_t *cell = json_array_get(json_object_get(columns, name), index);
+    const json_t *column = json_object_get(columns, name);
+    const json_t *cell = json_array_get(column, index);
+    if (json_array_size(column) == 0) return 0; /* an older file */
     if (cell == NULL) fail(reader, "the intervals' \"%s\" is too short", name);
     return cell == NULL ? 0 : take_count(reader, cell, name);
 }

@@ -106,6 +106,36 @@ static void test_what_is_no_result_is_refused(void **state)
     assert_refused("is no JSON");
 }
 
+/* Fields may be added to the schema: a file of before them is still one. */
+static void test_a_file_of_before_is_read(void **state)
+{
+    static const char *const later[][2] = {
+        {"config", "backlog_max"},      {"config", "per_connection_max"},
+        {"config", "ramp_asked_ns"},    {"config", "recipients_max"},
+        {"config", "scenario"},         {"config", "protocol"},
+        {"totals", "sessions_in_time"}, {"totals", "expected"},
+        {"latency", "unfinished"},      {"latency", "late_own"},
+        {"intervals", "p50_ns"},        {"intervals", "p99_ns"},
+        {"intervals", "due"},
+    };
+    char error[LOAD_SAVED_ERROR_MAX];
+    json_t *root = json_deep_copy(sample);
+    (void)state;
+
+    (void)json_object_del(root, "errors_beyond");
+    for (size_t index = 0; index < sizeof later / sizeof later[0]; index++)
+        (void)json_object_del(json_object_get(root, later[index][0]), later[index][1]);
+    save(root);
+    if (!load_saved_open(saved, path, error)) fail_msg("%s", error);
+    char *before = render(result);
+    char *after = render(&saved->result);
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
+    load_saved_close(saved);
+    json_decref(root);
+}
+
 static void test_a_histogram_must_agree_with_its_numbers(void **state)
 {
     json_t *root = json_deep_copy(sample);
@@ -223,6 +253,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_the_text_is_that_of_the_run),
         cmocka_unit_test(test_what_is_no_result_is_refused),
+        cmocka_unit_test(test_a_file_of_before_is_read),
         cmocka_unit_test(test_a_histogram_must_agree_with_its_numbers),
         cmocka_unit_test(test_escapes_reach_no_terminal),
         cmocka_unit_test(test_a_harmed_file_is_refused_or_read),
