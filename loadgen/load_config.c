@@ -576,11 +576,16 @@ static bool check_schedule(struct load_config *config, char *error)
     return true;
 }
 
-/* The list is cut at its commas, in a copy that lives as long as the program. */
+/* The list is cut at its commas, in a copy. */
 static bool check_thresholds(struct load_config *config, char *error)
 {
-    char *rest = config->threshold_text == NULL ? NULL : strdup(config->threshold_text);
+    char *rest = NULL;
     char *text = NULL;
+    if (config->threshold_text != NULL) {
+        if (strlen(config->threshold_text) >= sizeof config->threshold_list)
+            return fail(error, "--threshold: the list is too long");
+        rest = strcpy(config->threshold_list, config->threshold_text);
+    }
     while (rest != NULL && (text = strsep(&rest, ",")) != NULL) {
         struct load_threshold *threshold = &config->thresholds[config->threshold_count];
         if (config->threshold_count == LOAD_THRESHOLDS_MAX)

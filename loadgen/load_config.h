@@ -21,9 +21,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define LOAD_ADDRESSES_MAX    8u
-#define LOAD_CONFIG_ERROR_MAX 600u
-#define LOAD_UNLIMITED        UINT64_MAX
+#define LOAD_ADDRESSES_MAX      8u
+#define LOAD_THRESHOLD_LIST_MAX 1024u
+#define LOAD_CONFIG_ERROR_MAX   600u
+#define LOAD_UNLIMITED          UINT64_MAX
 
 enum load_progress_mode {
     LOAD_PROGRESS_AUTO,
@@ -120,6 +121,7 @@ struct load_config {
     const char *source_text;
     const char *length_text;
     const char *threshold_text;
+    char threshold_list[LOAD_THRESHOLD_LIST_MAX]; /* what config->thresholds points into */
     const char *cpus_text;
     bool numbers_recipients; /* -N: what is done anyway          */
     bool does_not_abort;     /* -A of smtp-source: done anyway   */
