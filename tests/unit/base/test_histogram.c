@@ -383,9 +383,9 @@ static void check_decoded(const struct histogram *histogram)
     assert_int_equal(again.counts_size, histogram->counts_size);
     assert_int_equal(again.total_count, histogram->total_count);
     assert_memory_equal(again.counts, histogram->counts, histogram_memory(histogram));
-    for (double percentile = 0; percentile <= 100; percentile += 0.5)
-        assert_int_equal(histogram_percentile(&again, percentile),
-                         histogram_percentile(histogram, percentile));
+    for (uint32_t halves = 0; halves <= 200; halves++)
+        assert_int_equal(histogram_percentile(&again, halves / 2.0),
+                         histogram_percentile(histogram, halves / 2.0));
     assert_true(histogram_deviation(&again) == histogram_deviation(histogram));
     if (histogram->total_count > 0) {
         assert_true(again.minimum <= histogram->minimum);

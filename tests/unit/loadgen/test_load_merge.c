@@ -87,7 +87,7 @@ static void test_counts_and_histograms_are_added(void **state)
     assert_int_equal(result->tally.row_count, 1);
     assert_int_equal(result->tally.errors[0].count, 2);
     assert_int_equal(result->tally.service.total_count, both.total_count);
-    for (double percentile = 1; percentile < 100; percentile++)
+    for (uint32_t percentile = 1; percentile < 100; percentile++)
         assert_int_equal(histogram_percentile(&result->tally.service, percentile),
                          histogram_percentile(&both, percentile));
     assert_int_equal(result->tally.service.maximum, both.maximum);

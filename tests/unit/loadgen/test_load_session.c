@@ -538,11 +538,11 @@ static void test_recipients_are_numbered_through_the_run(void **state)
 
 #define LMTP_GREETING                                                                              \
     "S: 220 mx LMTP", "C: LHLO client.test|", "S: 250-mx", "S: 250 PIPELINING", "=: ready"
-#define LMTP_ENVELOPE                                                                              \
-    LMTP_GREETING, ">: begin",                                                                     \
-        "C: MAIL FROM:<load@client.test>|RCPT TO:<user1@sink.test>|RCPT TO:<user2@sink.test>|RC"   \
-        "PT TO:<user3@sink.test>|DATA|",                                                           \
-        "S: 250 Ok"
+/* In brackets: one text in two lines, and no comma is missing. */
+#define LMTP_GROUP                                                                                 \
+    ("C: MAIL FROM:<load@client.test>|RCPT TO:<user1@sink.test>|"                                  \
+     "RCPT TO:<user2@sink.test>|RCPT TO:<user3@sink.test>|DATA|")
+#define LMTP_ENVELOPE LMTP_GREETING, ">: begin", LMTP_GROUP, "S: 250 Ok"
 
 static void run_lmtp(enum load_pipelining pipelining, uint32_t recipients, const char *const *steps)
 {

@@ -214,11 +214,13 @@ static void broken_header(void **state)
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
-#define __SANITIZE_ADDRESS__
+#define HAS_SHADOW
 #endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define HAS_SHADOW
 #endif
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef HAS_SHADOW
 #define IS_LIMITABLE false /* its shadow needs the addresses */
 #else
 #define IS_LIMITABLE true
