@@ -12,7 +12,7 @@
 #include "loadgen/load_length.h"
 #include "loadgen/load_pause.h"
 #include "loadgen/load_schedule.h"
-#include "loadgen/load_session.h"
+#include "loadgen/load_script.h"
 #include "loadgen/load_source.h"
 #include "loadgen/load_threshold.h"
 #include "ring/net.h"
