@@ -1,5 +1,7 @@
 #include "loadgen/load_corpus.h"
 
+#include "base/file.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
@@ -128,23 +130,6 @@ __attribute__((format(printf, 2, 3))) static bool fail(char *error, const char *
     return false;
 }
 
-/* All of a regular file, to be freed; NULL with errno set. */
-static uint8_t *read_file(const char *path, uint64_t *size)
-{
-    struct stat found;
-    FILE *file = fopen(path, "re");
-    if (file == NULL) return NULL;
-    uint8_t *octets = NULL;
-    if (fstat(fileno(file), &found) != 0) goto close_file;
-    errno = S_ISREG(found.st_mode) ? EFBIG : EINVAL;
-    if (!S_ISREG(found.st_mode) || (uint64_t)found.st_size > LOAD_CORPUS_SIZE_MAX) goto close_file;
-    octets = malloc((size_t)found.st_size + 1);
-    if (octets != NULL) *size = fread(octets, 1, (size_t)found.st_size, file);
-close_file:
-    (void)fclose(file);
-    return octets;
-}
-
 static bool add_message(struct load_corpus *corpus, struct bytes raw, const char *path, char *error)
 {
     if (corpus->count == LOAD_CORPUS_MESSAGES_MAX)
@@ -167,7 +152,7 @@ static bool add_message(struct load_corpus *corpus, struct bytes raw, const char
 static bool add_file(struct load_corpus *corpus, const char *path, char *error)
 {
     uint64_t size = 0;
-    uint8_t *octets = read_file(path, &size);
+    uint8_t *octets = file_read(path, LOAD_CORPUS_SIZE_MAX, &size);
     if (octets == NULL) return fail(error, "%s: %s", path, strerror(errno));
     struct bytes raw = bytes_make(octets, size);
     if (is_from_line(raw)) (void)take_line(&raw);
@@ -179,7 +164,7 @@ static bool add_file(struct load_corpus *corpus, const char *path, char *error)
 static bool add_mbox(struct load_corpus *corpus, const char *path, char *error)
 {
     uint64_t size = 0;
-    uint8_t *octets = read_file(path, &size);
+    uint8_t *octets = file_read(path, LOAD_CORPUS_SIZE_MAX, &size);
     if (octets == NULL) return fail(error, "%s: %s", path, strerror(errno));
     struct bytes mbox = bytes_make(octets, size);
     struct bytes message;
