@@ -210,6 +210,35 @@ static void leave_idle(struct load_clients *clients, struct load_client *client)
     load_session_begin(&client->session, clients->script, flight->sequence);
 }
 
+/* --session: the pause that is wanted; false once it is over, which the session is told. */
+static bool is_pausing(struct load_clients *clients, struct load_client *client)
+{
+    const struct load_pause *pause = load_session_pause(&client->session);
+    if (client->thinks_until_ns == 0)
+        client->thinks_until_ns = clients->now_ns + load_pause_draw(pause, &clients->random);
+    client->is_thinking = client->thinks_until_ns > clients->now_ns;
+    if (client->is_thinking) {
+        set_deadline(clients, client, client->thinks_until_ns);
+        return true;
+    }
+    client->thinks_until_ns = 0;
+    load_session_sent(&client->session);
+    set_deadline_of_reply(clients, client);
+    return false;
+}
+
+/* --session: it went as written. */
+static void end_replay(struct load_clients *clients, struct load_client *client)
+{
+    bool resets = load_replay_wants(&client->session.replay) == LOAD_REPLAY_RESETS;
+
+    load_flight_end(clients, client, LOAD_OUTCOME_ACCEPTED);
+    if (resets)
+        reset(clients, client);
+    else
+        leave(clients, client, load_session_said_goodbye(&client->session));
+}
+
 bool load_client_has_room(const struct load_clients *clients, const struct load_client *client)
 {
     if (client->session.mode != LOAD_PIPELINING_BDAT) return false;
@@ -236,7 +265,13 @@ void load_client_act(struct load_clients *clients, struct load_client *client)
         leave_idle(clients, client);
     else if (load_client_has_room(clients, client))
         fill_window(clients, client);
+    while (client->session.wants == LOAD_WANTS_PAUSE)
+        if (is_pausing(clients, client)) return;
     if (client->state != LOAD_CLIENT_UP || client->session.wants == LOAD_WANTS_NOTHING) return;
+    if (client->session.wants == LOAD_WANTS_END) {
+        end_replay(clients, client);
+        return;
+    }
     load_send_wanted(clients, client);
     set_deadline_of_reply(clients, client);
 }
@@ -395,12 +430,15 @@ static void keep_greeting(struct load_clients *clients, struct bytes text, enum 
 static void record_reply(struct load_clients *clients, struct load_client *client,
                          enum load_phase phase)
 {
-    bool is_separate = client->session.mode == LOAD_PIPELINING_OFF;
+    enum load_pipelining mode = client->session.mode;
+    bool is_written = mode == LOAD_PIPELINING_WRITTEN;
+    bool is_separate = mode == LOAD_PIPELINING_OFF || is_written;
     uint64_t from_ns = client->asked_ns;
 
     if (phase == LOAD_PHASE_DOT) {
+        const struct load_flight *flight = load_client_flight(client, 0);
         if (!load_session_is_last_dot(&client->session)) return;
-        from_ns = load_client_flight(client, 0)->sent_ns;
+        if (!is_written || flight->is_unjudged) from_ns = flight->sent_ns;
         if (from_ns == 0) return; /* refused before it had left */
         histogram_record(&clients->slices.active->dot, load_clients_since(clients, from_ns));
     } else if (phase >= LOAD_PHASE_MAIL && phase <= LOAD_PHASE_DATA && !is_separate) {
@@ -456,6 +494,10 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
     case LOAD_EVENT_REJECT:
         load_flight_end(clients, client, outcome_of_refusal(clients, &client->session));
         break;
+    case LOAD_EVENT_KEPT:
+    case LOAD_EVENT_NOT_KEPT:
+        load_flight_judge(clients, client, event == LOAD_EVENT_KEPT);
+        break;
     case LOAD_EVENT_CLOSING:
         load_flight_drop(clients, client, LOAD_OUTCOME_TEMPFAIL, false);
         clients->tally.lost++;
@@ -486,13 +528,14 @@ static void take_line(struct load_clients *clients, struct load_client *client,
         record_reply(clients, client, phase);
         if (line->code >= 400) log_refusal(client, phase, line);
     }
-    bool was_goodbye = session->state == LOAD_AWAIT_QUIT;
+    bool was_goodbye = load_session_said_goodbye(session);
     enum load_session_event event = load_session_reply(session, clients->script, line, is_last);
     act_on_event(clients, client, event, phase);
     if (session->state == LOAD_IDLE && client->flight_count > 0) {
         const struct load_flight *flight = load_client_flight(client, 0);
         load_session_follow(session, clients->script, flight->sequence, flight->has_reset);
     }
+    if (session->wants == LOAD_WANTS_END) end_replay(clients, client);
     if (session->state != LOAD_OVER) return;
     load_flight_drop(clients, client, LOAD_OUTCOME_CONNECTION, false);
     leave(clients, client, was_goodbye);
@@ -628,7 +671,8 @@ void load_client_expire(struct load_clients *clients, struct load_client *client
         cancel_connect(clients, client);
         break;
     case LOAD_CLIENT_UP:
-        if (client->is_thinking && client->session.state == LOAD_IDLE)
+        if (client->is_thinking &&
+            (client->session.state == LOAD_IDLE || client->session.wants == LOAD_WANTS_PAUSE))
             load_client_act(clients, client);
         else
             lose(clients, client, LOAD_OUTCOME_TIMEOUT, 0);

@@ -45,6 +45,10 @@ struct load_flight {
     uint64_t sent_realtime_ns; /* the same on the wall clock, for the ledger                */
     bool is_warm;              /* due before the measured time                              */
     bool has_reset;            /* BDAT: it left with RSET in front                          */
+    /* --session: a flight is a session, which may bring several messages, one after the other. */
+    bool is_unjudged;     /* the content of one left, and has no verdict yet           */
+    uint64_t mail;        /* the number of that one; else `sequence`                   */
+    uint64_t kept_length; /* of those that were accepted                               */
 };
 
 #define LOAD_WINDOW_MAX 64u /* messages in flight on a connection */

@@ -61,6 +61,10 @@ int load_clients_open(struct load_clients *clients, uint32_t connecting_max)
     error = load_tally_open(&clients->tally);
     if (error < 0) goto free_clients;
     error = load_tally_open(&clients->warmup);
+    if (error == 0 && clients->script->dialogues != NULL) {
+        load_score_open(&clients->tally.score, clients->script->dialogues);
+        load_score_open(&clients->warmup.score, clients->script->dialogues);
+    }
     if (error == 0) error = load_slices_open(&clients->slices);
     if (error == 0 && clients->is_open)
         error = load_backlog_open(&clients->backlog, clients->share.backlog);

@@ -233,6 +233,12 @@ static const struct option_row rows[] = {
      .choices = scenario_choices,
      .help = "deliver | connect-only | idle: mail; sessions that greet and end, again and again, "
              "as many as -n; sessions that are held for -d [deliver]"},
+    {.kind = OPTION_TEXT,
+     .name = "session",
+     FIELD(session_text),
+     .argument = "FILE",
+     .help = "what a client says and waits for, a step a line (docs/SESSIONS.md), in place of "
+             "messages: -n, -R and the latencies are of sessions then"},
     {.kind = OPTION_CHOICE,
      .name = "quit",
      FIELD(quit),
@@ -655,6 +661,36 @@ static bool check_scenario(struct load_config *config, char *error)
     return true;
 }
 
+/* A session's file says itself what is sent, how often, and how it ends. */
+static bool check_session(struct load_config *config, char *error)
+{
+    const struct {
+        bool is_given;
+        const char *name;
+    } told[] = {
+        {config->is_chunked, "--bdat"},
+        {config->pipelining != LOAD_PIPELINING_AUTO, "--pipelining"},
+        {config->scenario != LOAD_SCENARIO_DELIVER, "--scenario"},
+        {config->quit != LOAD_QUIT_QUIT, "--quit"},
+        {config->think_text != NULL, "-w, --think"},
+        {strcmp(config->per_connection_text, "inf") != 0, "-k, --per-connection"},
+        {strcmp(config->recipients_text, "1") != 0, "-r, --recipients"},
+        {config->domains != NULL, "--domains"},
+        {config->expect_text != NULL, "--expect"},
+        {config->credentials != NULL, "--auth"},
+        {config->is_lmtp, "-L, --lmtp"},
+        {config->is_calibration, "--calibrate"},
+    };
+    if (config->session_text == NULL) return true;
+    for (uint32_t index = 0; index < sizeof told / sizeof told[0]; index++)
+        if (told[index].is_given)
+            return fail(error, "--session: the file says what %s would", told[index].name);
+    config->pipelining = LOAD_PIPELINING_WRITTEN;
+    config->per_connection = 1;
+    config->per_connection_max = 1;
+    return true;
+}
+
 /* Each part has a name, "=", and whatever. */
 static bool check_labels(const struct load_config *config, char *error)
 {
@@ -689,6 +725,7 @@ static bool check_values(struct load_config *config, char *error)
     if (!check_texts(config, error)) return false;
     if (!check_corpus(config, error)) return false;
     if (!check_expects(config, error)) return false;
+    if (!check_session(config, error)) return false;
     if (!load_length_parse(&config->length, config->length_text, LOAD_MAIL_LENGTH_MAX))
         return fail(error,
                     "-l, --length '%s': try 10k, 1k-100k, lognormal:8k,1.4 or 1k:50,10k:40; a body "

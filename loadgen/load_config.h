@@ -112,9 +112,10 @@ struct load_config {
     /* As given; the fields above are what they mean. */
     const char *per_connection_text;
     const char *recipients_text;
-    const char *file_text;   /* -F, or NULL       */
-    const char *corpus_text; /* --corpus, or NULL */
-    int corpus_order;        /* 0: one after the other, 1: drawn */
+    const char *file_text;    /* -F, or NULL       */
+    const char *corpus_text;  /* --corpus, or NULL */
+    const char *session_text; /* --session, or NULL */
+    int corpus_order;         /* 0: one after the other, 1: drawn */
     const char *arrival_text;
     const char *think_text;
     const char *expect_text;

@@ -8,7 +8,7 @@ static void record_ledger(struct load_clients *clients, const struct load_flight
     if (clients->ledger.ledger == NULL) return;
     struct ledger_entry entry = {
         .run = clients->mail->run,
-        .sequence = flight->sequence,
+        .sequence = flight->mail,
         .size = flight->stored_size,
         .hash = flight->hash,
         .sent_ns = flight->sent_realtime_ns,
@@ -94,13 +94,46 @@ static void count_in_flight(struct load_clients *clients, int32_t change)
     clients->in_flight = (uint32_t)((int32_t)clients->in_flight + change);
 }
 
+void load_flight_judge(struct load_clients *clients, struct load_client *client, bool is_kept)
+{
+    CHECK(client->flight_count > 0);
+    struct load_flight *flight = load_client_flight(client, 0);
+    CHECK(flight->is_unjudged);
+    record_ledger(clients, flight, is_kept ? LEDGER_ACKED : LEDGER_REFUSED);
+    struct load_score *score = &tally_of(clients, flight)->score;
+    if (is_kept) flight->kept_length += flight->length;
+    score->messages_kept += is_kept;
+    score->messages_refused += !is_kept;
+    flight->is_unjudged = false;
+    flight->sent_ns = 0;
+}
+
+/* --session: how the dialogue went; the run's end may cut it. */
+static void note_score(struct load_tally *tally, const struct load_replay *replay,
+                       enum load_outcome outcome)
+{
+    uint32_t dialogue = (uint32_t)(replay->dialogue - replay->dialogues->dialogues);
+    const struct load_step *step = load_replay_expects(replay);
+
+    if (step == NULL) step = load_replay_step(replay);
+    if (outcome == LOAD_OUTCOME_ACCEPTED)
+        load_score_as_written(&tally->score, dialogue);
+    else if (outcome != LOAD_OUTCOME_UNFINISHED)
+        load_score_failed(&tally->score, dialogue, step == NULL ? 0 : step->line);
+}
+
 void load_flight_end(struct load_clients *clients, struct load_client *client,
                      enum load_outcome outcome)
 {
     CHECK(client->flight_count > 0);
-    const struct load_flight *flight = load_client_flight(client, 0);
+    struct load_flight *flight = load_client_flight(client, 0);
     struct load_tally *tally = tally_of(clients, flight);
+    bool is_replayed = clients->script->dialogues != NULL;
 
+    if (is_replayed) {
+        flight->length = flight->kept_length;
+        note_score(tally, &client->session.replay, outcome);
+    }
     tally->outcomes[outcome]++;
     clients->tally.last_end_ns = clients->now_ns;
     tally->recipients_accepted += client->session.recipients_accepted;
@@ -113,7 +146,7 @@ void load_flight_end(struct load_clients *clients, struct load_client *client,
         clients->tally.accepted_in_time++;
         clients->tally.bytes_in_time += flight->length;
     }
-    record_ledger(clients, flight, ledger_state(outcome));
+    if (!is_replayed || flight->is_unjudged) record_ledger(clients, flight, ledger_state(outcome));
     if (client->sending == 0)
         client->is_sending_content = false;
     else
@@ -217,6 +250,7 @@ struct load_flight *load_flight_start(struct load_clients *clients, struct load_
         take_due(clients, flight);
     else
         take_closed(clients, flight);
+    flight->mail = flight->sequence;
     flight->is_warm = flight->due_ns < clients->measure_ns;
     tally_of(clients, flight)->started++;
     count_in_flight(clients, 1);

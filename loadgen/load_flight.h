@@ -32,6 +32,9 @@ static inline bool load_flight_has_content(const struct load_client *client)
 void load_flight_end(struct load_clients *clients, struct load_client *client,
                      enum load_outcome outcome);
 
+/* --session: the message that the oldest flight brought has its verdict; the session goes on. */
+void load_flight_judge(struct load_clients *clients, struct load_client *client, bool is_kept);
+
 /* Messages that were taken back will not begin again: they are unfinished (open loop). */
 void load_flight_forget(struct load_clients *clients, struct load_client *client);
 

@@ -1,6 +1,7 @@
 #include "loadgen/load_json.h"
 
 #include "base/clock.h"
+#include "loadgen/load_score_json.h"
 #include "version.h"
 
 #include <errno.h>
@@ -142,6 +143,7 @@ static json_t *make_config(const struct load_result *result)
     set_text(object, "file", config->file_text == NULL ? "" : config->file_text);
     set_text(object, "corpus", config->corpus_text == NULL ? "" : config->corpus_text);
     set_text(object, "corpus_order", config->corpus_order == 0 ? "seq" : "random");
+    set_text(object, "session", config->session_text == NULL ? "" : config->session_text);
     set_text(object, "think", config->has_think ? config->think_text : "");
     set_text(object, "protocol", config->is_lmtp ? "lmtp" : "smtp");
     set(object, "auth", json_boolean(config->credentials != NULL));
@@ -615,6 +617,7 @@ json_t *load_json_make(const struct load_result *result)
     set_count(root, "errors_beyond", result->tally.errors_beyond);
     set(root, "intervals", make_intervals(result));
     set(root, "watch", make_watches(result));
+    set(root, "sessions", load_score_json_make(&result->tally.score));
     set(root, "delivery", NULL);
     set(root, "thresholds", make_thresholds(result));
     set(root, "warmup", make_warmup(result));

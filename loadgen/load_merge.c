@@ -35,6 +35,9 @@ bool load_merge_check(const struct load_saved *into, const struct load_saved *fr
         (void)snprintf(error, LOAD_SAVED_ERROR_MAX,
                        "bodies are of %.80s in one result and of %.80s in another",
                        into->config.length_text, from->config.length_text);
+    else if (strcmp(into->config.session_text, from->config.session_text) != 0)
+        (void)snprintf(error, LOAD_SAVED_ERROR_MAX, "sessions are of '%.80s' and of '%.80s'",
+                       into->config.session_text, from->config.session_text);
     else if (into->config.is_lmtp != from->config.is_lmtp)
         (void)snprintf(error, LOAD_SAVED_ERROR_MAX, "one result is of SMTP, another of LMTP");
     else if (into->result.run == from->result.run)

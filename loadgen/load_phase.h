@@ -14,7 +14,8 @@
     X(BODY, "body", 2)         /* first to last octet of the content taken by the kernel    */     \
     X(DOT, "dot", 3)           /* last octet taken by the kernel to 250                     */     \
     X(RSET, "rset", 2)         /* RSET sent to its reply                                    */     \
-    X(QUIT, "quit", 2)         /* QUIT sent to 221                                          */
+    X(QUIT, "quit", 2)         /* QUIT sent to 221                                          */     \
+    X(OTHER, "other", 2)       /* --session: any other command sent to its reply            */
 
 enum load_phase {
 #define X(name, text, digits) LOAD_PHASE_##name,

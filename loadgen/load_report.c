@@ -92,9 +92,13 @@ static void put_head(const struct load_result *result, FILE *file)
                    (unsigned long long)plan->connections, plural(plan->connections), plan->workers,
                    plural(plan->workers));
     put_wrapped(file, line, 0);
-    (void)fprintf(file, "pipelining %s, bodies of %s octets, %s recipient%s a message\n",
-                  load_pipelining_name(result->mode), put_length(a, &result->config->length),
-                  result->config->recipients_text, plural(result->config->recipients_max));
+    if (result->mode == LOAD_PIPELINING_WRITTEN)
+        (void)fprintf(file, "sessions of %s, bodies of %s octets\n", result->config->session_text,
+                      put_length(a, &result->config->length));
+    else
+        (void)fprintf(file, "pipelining %s, bodies of %s octets, %s recipient%s a message\n",
+                      load_pipelining_name(result->mode), put_length(a, &result->config->length),
+                      result->config->recipients_text, plural(result->config->recipients_max));
     (void)fprintf(file, "%s measured%s", units_format_duration(a, result->measured_ns),
                   result->is_aborted ? ", ABORTED" : "");
     if (plan->warmup_ns > 0)
@@ -215,17 +219,24 @@ static void put_totals(const struct load_result *result, FILE *file)
     char d[UNITS_TEXT_MAX];
 
     bool is_open = result->plan->rate_per_s > 0;
+    bool is_written = result->mode == LOAD_PIPELINING_WRITTEN;
     uint64_t asked = is_open ? tally->due : tally->started;
 
-    (void)fprintf(file, "\nmessages    %11s %-7s %11s accepted (%.3f %%) %7s failed\n",
-                  count_text(a, asked), is_open ? "due" : "started", count_text(b, accepted),
-                  percent(accepted, asked),
+    (void)fprintf(file, "\n%-11s %11s %-7s %11s %s (%.3f %%) %7s failed\n",
+                  is_written ? "sessions" : "messages", count_text(a, asked),
+                  is_open ? "due" : "started", count_text(b, accepted),
+                  is_written ? "as written" : "accepted", percent(accepted, asked),
                   count_text(c, load_tally_failed(tally) + tally->dropped));
     (void)fprintf(file, "rate        ");
     if (is_open)
         (void)fprintf(file, "%11s due/s   ", count_text(a, (uint64_t)(result->due_per_s + 0.5)));
-    (void)fprintf(file, "%11s accepted/s %8.1f MB/s body\n",
-                  count_text(a, (uint64_t)(result->accepted_per_s + 0.5)), body_per_s / 1e6);
+    (void)fprintf(file, "%11s %s %8.1f MB/s body\n",
+                  count_text(a, (uint64_t)(result->accepted_per_s + 0.5)),
+                  is_written ? "sessions/s" : "accepted/s", body_per_s / 1e6);
+    if (is_written)
+        (void)fprintf(file, "messages    %11s accepted %11s refused\n",
+                      count_text(a, tally->score.messages_kept),
+                      count_text(b, tally->score.messages_refused));
     (void)fprintf(file, "connections %11s asked %13s reached %7s lost, %s reopened\n",
                   count_text(a, result->plan->connections), count_text(b, tally->reached),
                   count_text(c, tally->lost), count_text(d, tally->reconnects));
@@ -321,9 +332,9 @@ void load_report_histogram(const struct histogram *histogram, FILE *file)
     }
 }
 
-static void put_meaning(bool is_open, FILE *file)
+static void put_meaning(const struct load_result *result, FILE *file)
 {
-    if (is_open) {
+    if (result->plan->rate_per_s > 0) {
         put_wrapped(
             file,
             "  response: from when it was due; service: from when it started; lateness: the "
@@ -331,7 +342,10 @@ static void put_meaning(bool is_open, FILE *file)
             2);
         return;
     }
-    (void)fprintf(file, "  (first octet of MAIL to last reply, accepted messages)\n");
+    if (result->mode == LOAD_PIPELINING_WRITTEN)
+        (void)fprintf(file, "  (greeting to the session's end, its pauses included)\n");
+    else
+        (void)fprintf(file, "  (first octet of MAIL to last reply, accepted messages)\n");
     put_wrapped(file,
                 "  closed loop: stalls hide other messages, so these are no response times; with "
                 "--rate there are some",
@@ -364,7 +378,7 @@ static void put_latency(const struct load_result *result, FILE *file)
     put_latency_row("service", tally, &tally->service, file);
     if (is_open) put_latency_row("lateness", tally, &tally->lateness, file);
     put_confidence(result, file);
-    put_meaning(is_open, file);
+    put_meaning(result, file);
     if (!result->config->no_histogram)
         load_report_histogram(is_open ? &tally->response : &tally->service, file);
     if (tally->unfinished.total_count > 0)
@@ -440,6 +454,28 @@ static void put_watches(const struct load_result *result, FILE *file)
         put_watch(result, watch, file);
 }
 
+/* --session: how each dialogue fared, and where in the file sessions left it. */
+static void put_score(const struct load_result *result, FILE *file)
+{
+    const struct load_score *score = &result->tally.score;
+    char a[UNITS_TEXT_MAX];
+    char b[UNITS_TEXT_MAX];
+
+    if (score->count == 0) return;
+    (void)fprintf(file, "\n%-32s %11s %11s\n", "dialogue", "as written", "failed");
+    for (uint32_t index = 0; index < score->count; index++)
+        (void)fprintf(file, "%-32s %11s %11s\n", score->rows[index].name,
+                      count_text(a, score->rows[index].as_written),
+                      count_text(b, score->rows[index].failed));
+    for (uint32_t index = 0; index < score->step_count; index++)
+        (void)fprintf(file, "%-9s %13s  at line %u of %s\n", "failed",
+                      count_text(a, score->steps[index].count), score->steps[index].line,
+                      result->config->session_text);
+    if (score->steps_beyond > 0)
+        (void)fprintf(file, "%-9s %13s  at further lines\n", "failed",
+                      count_text(a, score->steps_beyond));
+}
+
 static void put_refusal(const struct load_tally *tally, const struct load_tally_row *row,
                         FILE *file)
 {
@@ -508,7 +544,9 @@ static void put_last_lines(const struct load_result *result, FILE *file)
     char text[LOAD_REPORT_VALUE_MAX + 2];
     uint64_t scale_ns = row_scale(shown);
 
-    (void)fprintf(file, "\nMessages/sec:  %.2f\n", result->accepted_per_s);
+    (void)fprintf(file, "\n%s  %.2f\n",
+                  result->mode == LOAD_PIPELINING_WRITTEN ? "Sessions/sec:" : "Messages/sec:",
+                  result->accepted_per_s);
     (void)fprintf(file, "%s %s\n", is_open ? "Response p99: " : "Service p99:  ",
                   latency_text(text, &result->tally, shown, 99, scale_ns));
 }
@@ -520,6 +558,7 @@ void load_report_write(const struct load_result *result, FILE *file)
     put_totals(result, file);
     put_latency(result, file);
     put_phases(result, file);
+    put_score(result, file);
     put_watches(result, file);
     put_failures(result, file);
     put_thresholds(result, file);

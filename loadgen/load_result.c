@@ -52,10 +52,12 @@ static enum load_pipelining choose_mode(const struct load_tally *tally)
     return mode;
 }
 
-/* LMTP: each recipient's reply counts, and so do accepted recipients. */
+/* LMTP: each recipient's reply counts, and so do accepted recipients. --session: what was scored.
+ */
 static uint64_t sum_acknowledged(const struct load_tally *tally, bool is_lmtp)
 {
     uint64_t sum = 0;
+    if (tally->score.count > 0) return load_score_sum(&tally->score);
     for (uint32_t code = 0; code < 100; code++)
         sum += tally->replies[LOAD_PHASE_DOT][code];
     if (is_lmtp && sum >= tally->recipients_accepted) return tally->outcomes[LOAD_OUTCOME_ACCEPTED];

@@ -1,6 +1,7 @@
 #include "loadgen/load_saved.h"
 
 #include "base/clock.h"
+#include "loadgen/load_score_json.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -433,6 +434,11 @@ static void read_config(struct reader *reader, struct load_saved *saved)
     saved->result.mode = read_pipelining(reader, object, "pipelining");
     config->pipelining = (int)read_pipelining(reader, object, "pipelining_asked");
     config->scenario = read_scenario(reader, object);
+    config->session_text = "";
+    if (json_object_get(object, "session") != NULL)
+        config->session_text = read_text(reader, object, "session");
+    if (!load_score_json_read(&saved->result.tally.score, json_object_get(saved->root, "sessions")))
+        fail(reader, "\"sessions\" is no score");
     read_message(reader, saved, object);
 }
 

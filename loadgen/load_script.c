@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/bytes.h"
 #include "base/random.h"
+#include "loadgen/load_replay.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,6 +116,12 @@ void load_script_speak_lmtp(struct load_script *script, const char *helo)
     script->ehlo_size = put_line(script->ehlo, "LHLO ", helo, "\r\n");
 }
 
+void load_script_replay(struct load_script *script, const struct load_dialogues *dialogues)
+{
+    script->dialogues = dialogues;
+    script->pipelining = LOAD_PIPELINING_WRITTEN;
+}
+
 bool load_script_authenticate(struct load_script *script, const char *credentials)
 {
     static const char start[] = "AUTH PLAIN ";
@@ -145,6 +152,8 @@ uint32_t load_script_group_max(const struct load_script *script)
     uint32_t group = (uint32_t)sizeof "RSET\r\nDATA\r\n" + script->mail_size + MAIL_END_MAX +
                      script->recipients_max * recipient + LOAD_CHUNK_LINE_MAX;
     if (script->ehlo_size > group) group = script->ehlo_size;
+    if (script->dialogues != NULL && load_replay_put_max(script->dialogues) > group)
+        group = load_replay_put_max(script->dialogues);
     return script->auth_size > group ? script->auth_size : group;
 }
 
@@ -194,6 +203,8 @@ const char *load_pipelining_name(enum load_pipelining pipelining)
         return "stream";
     case LOAD_PIPELINING_BDAT:
         return "bdat";
+    case LOAD_PIPELINING_WRITTEN:
+        return "as-written";
     case LOAD_PIPELINING_COUNT:
         break;
     }

@@ -15,11 +15,12 @@
 #include <stdint.h>
 
 enum load_pipelining {
-    LOAD_PIPELINING_AUTO,   /* group where PIPELINING is offered, else off                    */
-    LOAD_PIPELINING_OFF,    /* each command waits for its reply                               */
-    LOAD_PIPELINING_GROUP,  /* MAIL, RCPT and DATA in one send                                */
-    LOAD_PIPELINING_STREAM, /* and the next message's group right behind the final dot        */
-    LOAD_PIPELINING_BDAT,   /* MAIL, RCPT and BDAT LAST with the content (RFC 3030) in one send */
+    LOAD_PIPELINING_AUTO,    /* group where PIPELINING is offered, else off                    */
+    LOAD_PIPELINING_OFF,     /* each command waits for its reply                               */
+    LOAD_PIPELINING_GROUP,   /* MAIL, RCPT and DATA in one send                                */
+    LOAD_PIPELINING_STREAM,  /* and the next message's group right behind the final dot        */
+    LOAD_PIPELINING_BDAT,    /* MAIL, RCPT and BDAT LAST with the content (RFC 3030) in one send */
+    LOAD_PIPELINING_WRITTEN, /* --session: as the file says                                   */
     LOAD_PIPELINING_COUNT,
 };
 
@@ -31,6 +32,8 @@ enum load_pipelining {
 #define LOAD_DOMAINS_MAX       32u
 #define LOAD_SCRIPT_AUTH_MAX   1400u
 #define LOAD_AUTH_TEXT_MAX     1000u /* user and password; RFC 4616 2: 255 octets each and more */
+
+struct load_dialogues;
 
 /* Where recipients are, one message in so many. */
 struct load_domain {
@@ -60,6 +63,7 @@ struct load_script {
     bool is_8bit;    /* content has octets above 127: BODY=8BITMIME where offered (RFC 6152) */
     bool needs_utf8; /* an address has: SMTPUTF8 has to be offered (RFC 6531)               */
     bool is_lmtp;    /* RFC 2033: a reply to the content for each recipient that was taken */
+    const struct load_dialogues *dialogues; /* --session: instead of all this, or NULL */
 };
 
 /* Texts are checked by load_config: no CR, LF, blank or bracket, and short. */
@@ -77,6 +81,9 @@ void load_script_set_8bit(struct load_script *script);
 
 /* From here on sessions speak LMTP (RFC 2033). */
 void load_script_speak_lmtp(struct load_script *script, const char *helo);
+
+/* Sessions say what is written in a file; the dialogues outlive the script. */
+void load_script_replay(struct load_script *script, const struct load_dialogues *dialogues);
 
 /* Sessions say AUTH PLAIN (RFC 4954) with "USER:PASSWORD"; false if that is none. */
 MUST_USE bool load_script_authenticate(struct load_script *script, const char *credentials);

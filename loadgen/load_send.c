@@ -98,7 +98,7 @@ static void put_content(struct load_clients *clients, struct load_client *client
     uint8_t *octets = client->block->octets;
     uint8_t *end = begin + mail->head_size;
 
-    flight->hash = load_mail_put_head(mail, body, flight->sequence, begin);
+    flight->hash = load_mail_put_head(mail, body, flight->mail, begin);
     flight->stored_size = body->stored_size;
     flight->length = body->length;
     uint64_t before_size = (uint64_t)(end - octets);
@@ -106,7 +106,7 @@ static void put_content(struct load_clients *clients, struct load_client *client
         memcpy(end, common.data, common.size);
         end += common.size;
     }
-    load_mail_put_tail(mail, body, flight->sequence, end);
+    load_mail_put_tail(mail, body, flight->mail, end);
     end += body->tail_size - (is_chunked ? LOAD_MAIL_DOT_SIZE : 0);
     if (client->session.mode == LOAD_PIPELINING_STREAM && load_flight_may_start(clients, client)) {
         uint64_t next = load_flight_start(clients, client)->sequence;
@@ -124,8 +124,13 @@ static void put_content(struct load_clients *clients, struct load_client *client
 static void send_content(struct load_clients *clients, struct load_client *client)
 {
     struct load_block *block = take_block(clients, client);
-    uint64_t sequence = load_client_flight(client, 0)->sequence;
-    put_content(clients, client, 0, load_mail_choose(clients->mail, sequence), block->octets);
+    struct load_flight *flight = load_client_flight(client, 0);
+    if (clients->script->dialogues != NULL) {
+        flight->mail = load_session_message(&client->session);
+        flight->is_unjudged = true;
+        flight->sent_ns = 0;
+    }
+    put_content(clients, client, 0, load_mail_choose(clients->mail, flight->mail), block->octets);
 }
 
 /* BDAT: envelope, chunk and content of the newest flight. */

@@ -4,6 +4,8 @@
  *   AWAIT_DOT -> IDLE, or AWAIT_MAIL where the next group has left already
  *   with BDAT: AWAIT_RECIPIENT -> AWAIT_DOT -> IDLE -> AWAIT_MAIL [follow]
  *   IDLE -> AWAIT_QUIT [quit] -> OVER
+ *   with --session: IDLE -> REPLAYING [begin] -> OVER [end], or AWAIT_QUIT [a reply that is not
+ *   written]
  *   any -> OVER [421, or a reply out of place]
  *
  * Pipelined, the replies to a group are taken to the last one even if the first refuses: the server
@@ -23,7 +25,7 @@ void load_session_init(struct load_session *session)
 /* Whether the replies to an envelope come whatever the first of them says. */
 static bool is_grouped(const struct load_session *session)
 {
-    return session->mode >= LOAD_PIPELINING_GROUP;
+    return session->mode >= LOAD_PIPELINING_GROUP && session->mode <= LOAD_PIPELINING_BDAT;
 }
 
 static bool is_chunked(const struct load_session *session)
@@ -40,6 +42,29 @@ static void forget_message(struct load_session *session)
     session->failure_code = 0;
 }
 
+/* What the dialogue wants next. */
+static void follow_replay(struct load_session *session)
+{
+    switch (load_replay_wants(&session->replay)) {
+    case LOAD_REPLAY_SENDS:
+        session->wants = LOAD_WANTS_GROUP;
+        break;
+    case LOAD_REPLAY_MESSAGE:
+        session->wants = LOAD_WANTS_CONTENT;
+        break;
+    case LOAD_REPLAY_PAUSES:
+        session->wants = LOAD_WANTS_PAUSE;
+        break;
+    case LOAD_REPLAY_AWAITS:
+        session->wants = LOAD_WANTS_NOTHING;
+        break;
+    case LOAD_REPLAY_ENDS:
+    case LOAD_REPLAY_RESETS:
+        session->wants = LOAD_WANTS_END;
+        break;
+    }
+}
+
 void load_session_begin(struct load_session *session, const struct load_script *script,
                         uint64_t sequence)
 {
@@ -47,6 +72,12 @@ void load_session_begin(struct load_session *session, const struct load_script *
     CHECK(session->wants == LOAD_WANTS_NOTHING);
     CHECK(script->recipients > 0);
     forget_message(session);
+    if (script->dialogues != NULL) {
+        session->state = LOAD_REPLAYING;
+        load_replay_begin(&session->replay, script->dialogues, sequence);
+        follow_replay(session);
+        return;
+    }
     session->recipients = load_script_recipients(script, sequence);
     session->state = session->needs_reset ? LOAD_AWAIT_RESET : LOAD_AWAIT_MAIL;
     if (is_chunked(session))
@@ -145,6 +176,7 @@ uint32_t load_session_put(const struct load_session *session, const struct load_
     case LOAD_WANTS_DATA:
         return put(out, "DATA\r\n", 6);
     case LOAD_WANTS_GROUP:
+        if (session->state == LOAD_REPLAYING) return load_replay_put(&session->replay, out);
         if (session->needs_reset) size = put(out, "RSET\r\n", 6);
         return size + put_group(session, script, sequence, out + size);
     case LOAD_WANTS_MESSAGE:
@@ -156,6 +188,8 @@ uint32_t load_session_put(const struct load_session *session, const struct load_
         return put(out, "QUIT\r\n", 6);
     case LOAD_WANTS_NOTHING:
     case LOAD_WANTS_CONTENT:
+    case LOAD_WANTS_PAUSE:
+    case LOAD_WANTS_END:
         break;
     }
     CHECK(false); /* nothing is wanted, or what load_mail writes */
@@ -176,6 +210,12 @@ uint32_t load_session_put_next(struct load_session *session, const struct load_s
 void load_session_sent(struct load_session *session)
 {
     CHECK(session->wants != LOAD_WANTS_NOTHING);
+    CHECK(session->wants != LOAD_WANTS_END);
+    if (session->state == LOAD_REPLAYING) {
+        load_replay_advance(&session->replay);
+        follow_replay(session);
+        return;
+    }
     /* One RSET is enough, whatever the messages before it may still come to. */
     if (session->wants == LOAD_WANTS_MESSAGE) session->needs_reset = false;
     session->wants = LOAD_WANTS_NOTHING;
@@ -240,8 +280,14 @@ static enum load_session_event take_closing(struct load_session *session, uint32
     return is_greeting ? LOAD_EVENT_UNUSABLE : LOAD_EVENT_CLOSING;
 }
 
-static enum load_session_event take_banner(struct load_session *session, uint32_t code)
+static enum load_session_event take_banner(struct load_session *session,
+                                           const struct load_script *script, uint32_t code)
 {
+    if (code == 220 && script->dialogues != NULL) {
+        session->mode = LOAD_PIPELINING_WRITTEN;
+        session->state = LOAD_IDLE;
+        return LOAD_EVENT_READY;
+    }
     if (code == 220) {
         session->state = LOAD_AWAIT_EHLO;
         session->wants = LOAD_WANTS_EHLO;
@@ -430,12 +476,63 @@ static enum load_session_event take_dot(struct load_session *session,
     return end_session(session, end_message(session));
 }
 
+/* ---- a written-down dialogue ---- */
+
+/* A message is kept if one of its verdicts says so: LMTP has several (RFC 2033 4.2). */
+static enum load_session_event note_verdict(struct load_session *session,
+                                            const struct load_step *step, uint32_t code)
+{
+    bool was_taken = session->is_dot_taken;
+    session->is_dot_taken = !step->is_last_verdict && (was_taken || code < 300);
+    if (code < 300) return was_taken ? LOAD_EVENT_NONE : LOAD_EVENT_KEPT;
+    return step->is_last_verdict && !was_taken ? LOAD_EVENT_NOT_KEPT : LOAD_EVENT_NONE;
+}
+
+static enum load_session_event take_written(struct load_session *session,
+                                            const struct load_step *step, uint32_t code)
+{
+    enum load_session_event event = LOAD_EVENT_NONE;
+    if (step->phase == LOAD_PHASE_RCPT) {
+        session->recipients_answered++;
+        session->recipients_accepted += code < 300;
+    }
+    if (step->is_verdict) event = note_verdict(session, step, code);
+    load_replay_take(&session->replay);
+    follow_replay(session);
+    return event;
+}
+
+/*
+ * A session that goes another way fails. It says QUIT, unless more replies are on their way: the
+ * server might take what is said for content.
+ */
+static enum load_session_event take_unwritten(struct load_session *session, uint32_t code)
+{
+    if (code < 400) return protocol(session);
+    note_failure(session, code, load_replay_phase(&session->replay));
+    enum load_session_event event = end_message(session);
+    if (load_replay_owes_more(&session->replay)) return end_session(session, event);
+    session->state = LOAD_AWAIT_QUIT;
+    session->wants = LOAD_WANTS_QUIT;
+    return event;
+}
+
+static enum load_session_event take_replayed(struct load_session *session,
+                                             const struct load_reply_line *line)
+{
+    const struct load_step *step = load_replay_expects(&session->replay);
+    if (step != NULL && load_step_accepts(step, line->code, line->text))
+        return take_written(session, step, line->code);
+    if (line->code == 421) return take_closing(session, line->code);
+    return step == NULL ? protocol(session) : take_unwritten(session, line->code);
+}
+
 static enum load_session_event take_last_line(struct load_session *session,
                                               const struct load_script *script, uint32_t code)
 {
     switch (session->state) {
     case LOAD_AWAIT_BANNER:
-        return take_banner(session, code);
+        return take_banner(session, script, code);
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
         return take_greeting(session, script, code);
@@ -454,6 +551,7 @@ static enum load_session_event take_last_line(struct load_session *session,
     case LOAD_AWAIT_QUIT:
         return end_session(session, LOAD_EVENT_NONE);
     case LOAD_IDLE:
+    case LOAD_REPLAYING:
     case LOAD_OVER:
         break;
     }
@@ -483,6 +581,7 @@ enum load_session_event load_session_reply(struct load_session *session,
 {
     if (session->state == LOAD_AWAIT_EHLO && line->code == 250) note_keyword(session, line->text);
     if (!is_last) return LOAD_EVENT_NONE;
+    if (session->state == LOAD_REPLAYING) return take_replayed(session, line);
     if (line->code == 421 && session->state != LOAD_AWAIT_QUIT)
         return take_closing(session, line->code);
     if (is_too_early(session)) return protocol(session);
@@ -512,6 +611,8 @@ enum load_phase load_session_phase(const struct load_session *session)
         return LOAD_PHASE_DATA;
     case LOAD_AWAIT_DOT:
         return session->is_void ? LOAD_PHASE_DATA : LOAD_PHASE_DOT;
+    case LOAD_REPLAYING:
+        return load_replay_phase(&session->replay);
     case LOAD_AWAIT_QUIT:
     case LOAD_OVER:
         break;
@@ -519,9 +620,27 @@ enum load_phase load_session_phase(const struct load_session *session)
     return LOAD_PHASE_QUIT;
 }
 
+const struct load_pause *load_session_pause(const struct load_session *session)
+{
+    CHECK(session->wants == LOAD_WANTS_PAUSE);
+    return &load_replay_step(&session->replay)->pause;
+}
+
+uint64_t load_session_message(const struct load_session *session)
+{
+    CHECK(session->wants == LOAD_WANTS_CONTENT);
+    return load_replay_message(&session->replay);
+}
+
+bool load_session_said_goodbye(const struct load_session *session)
+{
+    if (session->state == LOAD_REPLAYING) return session->replay.says_goodbye;
+    return session->state == LOAD_AWAIT_QUIT;
+}
+
 bool load_session_has_message(const struct load_session *session)
 {
-    return session->state >= LOAD_AWAIT_RESET && session->state <= LOAD_AWAIT_DOT;
+    return session->state >= LOAD_AWAIT_RESET && session->state <= LOAD_REPLAYING;
 }
 
 bool load_session_is_blamed(const struct load_session *session)
@@ -534,5 +653,9 @@ bool load_session_is_blamed(const struct load_session *session)
 
 bool load_session_is_last_dot(const struct load_session *session)
 {
+    if (session->state == LOAD_REPLAYING) {
+        const struct load_step *step = load_replay_expects(&session->replay);
+        return step != NULL && step->is_verdict == step->is_last_verdict;
+    }
     return session->state == LOAD_AWAIT_DOT && session->dots_awaited <= 1;
 }

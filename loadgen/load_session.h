@@ -17,6 +17,7 @@
 
 #include "base/check.h"
 #include "loadgen/load_phase.h"
+#include "loadgen/load_replay.h"
 #include "loadgen/load_reply.h"
 #include "loadgen/load_script.h"
 
@@ -34,6 +35,7 @@ enum load_session_state {
     LOAD_AWAIT_RECIPIENT, /* recipients_answered replies of RCPT came                    */
     LOAD_AWAIT_DATA,      /* all RCPT answered                                           */
     LOAD_AWAIT_DOT,       /* 354 came; content is wanted, or on its way; or BDAT's reply  */
+    LOAD_REPLAYING,       /* a session of --session is under way                         */
     LOAD_AWAIT_QUIT,      /* QUIT sent, or wanted                                        */
     LOAD_OVER,            /* nothing more will be said; the connection is to be closed   */
 };
@@ -52,6 +54,8 @@ enum load_session_wants {
     LOAD_WANTS_MESSAGE,   /* BDAT: RSET where needed, MAIL, RCPT ..., the chunk and its octets */
     LOAD_WANTS_DOT,       /* 354 although no recipient was taken: RFC 2920 3.1           */
     LOAD_WANTS_QUIT,
+    LOAD_WANTS_PAUSE, /* --session: load_session_pause() says how long           */
+    LOAD_WANTS_END,   /* --session: it went as written; the connection is to end */
 };
 
 enum load_session_event {
@@ -61,6 +65,8 @@ enum load_session_event {
     LOAD_EVENT_ACCEPTED, /* 2xx after the final dot                                     */
     LOAD_EVENT_TEMPFAIL, /* the message was refused with failure_code, 4xx              */
     LOAD_EVENT_REJECT,   /* 5xx                                                         */
+    LOAD_EVENT_KEPT,     /* --session: a message of it was accepted                       */
+    LOAD_EVENT_NOT_KEPT, /* --session: a message of it was refused, as written            */
     LOAD_EVENT_CLOSING,  /* the server ends the session (421) and no message is to blame */
     LOAD_EVENT_UNUSABLE, /* the server does not want this session: banner, EHLO and HELO */
     LOAD_EVENT_PROTOCOL, /* a reply that has no place here; the session is over          */
@@ -88,6 +94,7 @@ struct load_session {
     uint32_t failure_code; /* first refusal of the message in progress, or 0       */
     enum load_phase failure_phase;
     uint32_t messages_ended; /* with a verdict, in this session                      */
+    struct load_replay replay;
 };
 
 void load_session_init(struct load_session *session);
@@ -121,13 +128,17 @@ uint32_t load_session_put_chunk(uint64_t size, uint8_t *out);
 uint32_t load_session_put_next(struct load_session *session, const struct load_script *script,
                                uint64_t sequence, uint8_t *out);
 
-/* What was wanted is on its way. */
+/* What was wanted is on its way, or the pause is over. */
 void load_session_sent(struct load_session *session);
 
 /* One line of a reply, `is_last` or not, becomes at most one event. */
 enum load_session_event load_session_reply(struct load_session *session,
                                            const struct load_script *script,
                                            const struct load_reply_line *line, bool is_last);
+
+/* --session: the pause that is wanted; the number of the message whose content is wanted. */
+const struct load_pause *load_session_pause(const struct load_session *session);
+uint64_t load_session_message(const struct load_session *session);
 
 /* What the server owes us a reply to. */
 enum load_phase load_session_phase(const struct load_session *session);
@@ -137,6 +148,9 @@ bool load_session_is_blamed(const struct load_session *session);
 
 /* Whether a message began whose verdict is outstanding (not the next one of stream). */
 bool load_session_has_message(const struct load_session *session);
+
+/* Whether the server is to close the connection, after a QUIT (RFC 5321 4.1.1.10). */
+bool load_session_said_goodbye(const struct load_session *session);
 
 /* Whether the next reply ends what is timed from the content's last octet: LMTP has several. */
 bool load_session_is_last_dot(const struct load_session *session);

@@ -154,6 +154,7 @@ void load_tally_merge(struct load_tally *into, const struct load_tally *from)
         histogram_merge(&into->phases[phase], &from->phases[phase]);
     }
     merge_rows(into, from);
+    load_score_merge(&into->score, &from->score);
     for (uint32_t index = 0; index < from->error_count; index++)
         add_error(into, &from->errors[index]);
 #define X(name, name_digits) histogram_merge(&into->name, &from->name);

@@ -14,6 +14,7 @@
 #include "base/histogram.h"
 #include "loadgen/load_phase.h"
 #include "loadgen/load_reply.h"
+#include "loadgen/load_score.h"
 #include "loadgen/load_session.h"
 
 #include <stdbool.h>
@@ -82,6 +83,7 @@ struct load_tally {
     uint64_t sessions_in_time;                /* that were ready before the end of -d */
     uint64_t lost;                            /* sessions that ended otherwise than by our QUIT   */
     uint64_t sessions[LOAD_PIPELINING_COUNT]; /* ready, by mode agreed        */
+    struct load_score score;                  /* --session */
     uint64_t stale;       /* completions of an earlier life                     */
     uint64_t last_end_ns; /* when the last message had its outcome              */
     uint64_t replies[LOAD_PHASE_COUNT][LOAD_TALLY_CODES];

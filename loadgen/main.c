@@ -1,6 +1,7 @@
 /* loadgen -- the load generator's program. */
 #include "base/clock.h"
 #include "base/exit_codes.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "base/units.h"
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define SPARE_DESCRIPTORS 16u
@@ -105,6 +107,23 @@ static const struct load_corpus *open_corpus(struct load_corpus *corpus, struct 
     config->length_text = corpus->length_text;
     CHECK(load_length_parse(&config->length, config->length_text, LOAD_CORPUS_SIZE_MAX));
     return corpus;
+}
+
+/* What sessions say, or NULL. */
+static const struct load_dialogues *open_dialogues(struct load_dialogues *dialogues,
+                                                   const struct load_config *config)
+{
+    char error[LOAD_DIALOGUE_ERROR_MAX];
+    uint64_t size;
+
+    if (config->session_text == NULL) return NULL;
+    uint8_t *text = file_read(config->session_text, LOAD_DIALOGUE_FILE_MAX, &size);
+    if (text == NULL)
+        die(EXIT_CODE_USAGE, "cannot read %s: %s", config->session_text, strerror(errno));
+    if (!load_dialogues_open(dialogues, bytes_make(text, size), config->seed, error))
+        die(EXIT_CODE_USAGE, "%s: %s", config->session_text, error);
+    free(text);
+    return dialogues;
 }
 
 static void open_mail(struct load_mail *mail, const struct load_config *config,
@@ -303,6 +322,7 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     struct load_conductor conductor;
     struct load_result result;
     struct load_script script = {0};
+    struct load_dialogues dialogues = {0};
     struct load_mail mail;
     struct load_ledger ledger;
     struct load_samples samples;
@@ -323,6 +343,7 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     if (config->is_lmtp) load_script_speak_lmtp(&script, config->helo);
     if (config->credentials != NULL && !load_script_authenticate(&script, config->credentials))
         die(EXIT_CODE_USAGE, "--auth takes USER:PASSWORD, at most %u octets", LOAD_AUTH_TEXT_MAX);
+    if (open_dialogues(&dialogues, config) != NULL) load_script_replay(&script, &dialogues);
     run.ledger = open_ledger(&ledger, config, mail.run);
     run.samples = open_samples(&samples, config);
     print_plan(&run);
@@ -341,6 +362,7 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     load_result_close(&result);
     load_conductor_close(&conductor);
     load_mail_close(&mail);
+    load_dialogues_close(&dialogues);
     if (output != NULL && fclose(output) != 0) code = EXIT_CODE_FAILED;
     return code;
 }

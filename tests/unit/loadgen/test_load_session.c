@@ -25,8 +25,9 @@ static uint64_t sequence;
 
 static const char *event_name(enum load_session_event event)
 {
-    static const char *const names[] = {"none",   "ready",   "go-ahead", "accepted", "tempfail",
-                                        "reject", "closing", "unusable", "protocol"};
+    static const char *const names[] = {"none",     "ready",    "go-ahead", "accepted",
+                                        "tempfail", "reject",   "kept",     "not-kept",
+                                        "closing",  "unusable", "protocol"};
     return names[event];
 }
 
