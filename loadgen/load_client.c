@@ -368,7 +368,6 @@ void load_client_connect(struct load_clients *clients, struct load_client *clien
     clients->connecting++;
     ring_connect(clients->ring, socket, storage, address->size,
                  load_client_token(client, RING_OP_CONNECT));
-    clients->sends_pending++;
     set_deadline(clients, client, clients->now_ns + clients->config->timeout_ns);
 }
 

@@ -59,13 +59,12 @@ struct load_clients {
     uint32_t down;
     uint32_t settled;
     uint32_t done;
-    uint32_t sends_pending; /* submitted since the last enter */
-    uint32_t kept_count;    /* messages that were taken back and are to start again */
-    uint32_t in_flight;     /* messages */
-    bool is_open;           /* messages start when they are due, else as soon as they can */
-    bool has_begun;         /* messages may start */
-    bool is_schedule_over;  /* open loop: the idle were told that nothing will be due any more */
-    bool is_copied;         /* a message is sent from one block, not gathered */
+    uint32_t kept_count;   /* messages that were taken back and are to start again */
+    uint32_t in_flight;    /* messages */
+    bool is_open;          /* messages start when they are due, else as soon as they can */
+    bool has_begun;        /* messages may start */
+    bool is_schedule_over; /* open loop: the idle were told that nothing will be due any more */
+    bool is_copied;        /* a message is sent from one block, not gathered */
     uint64_t begin_ns;
     uint64_t measure_ns; /* begin of -d, behind the warm-up */
     uint64_t end_ns;     /* end of -d, or UINT64_MAX */

@@ -55,7 +55,6 @@ static void submit_send(struct load_clients *clients, struct load_client *client
                           load_client_token(client, RING_OP_SEND));
     client->is_sending = true;
     client->operations++;
-    clients->sends_pending++;
 }
 
 static void send_command(struct load_clients *clients, struct load_client *client)

@@ -14,8 +14,9 @@
 #define CLOCK_EVERY     32u  /* completions between two looks at the clock */
 #define WAKE_SLOT       0u
 #define SLEEP_MAX_NS    (100 * CLOCK_NS_PER_MS)
-#define CLOSING_NS      CLOCK_NS_PER_S        /* for operations to end after a cut */
-#define PATIENCE_MIN_NS (10 * CLOCK_NS_PER_S) /* without a single session, before giving up */
+#define SLEPT_NS        (50 * CLOCK_NS_PER_US) /* an enter that took longer has waited */
+#define CLOSING_NS      CLOCK_NS_PER_S         /* for operations to end after a cut */
+#define PATIENCE_MIN_NS (10 * CLOCK_NS_PER_S)  /* without a single session, before giving up */
 #define COMPLETIONS_MAX 65536u
 
 static struct ring_options ring_options(uint64_t connections)
@@ -101,20 +102,33 @@ static void obey(struct load_worker *worker)
     listen_to_main(worker);
 }
 
-/* How late the completions of this loop may have been looked at: M12, the error bar of a latency.
+/*
+ * How late this loop's completions may have been looked at: M12, the error bar of a latency. Where
+ * the enter slept they came meanwhile, and what wakes too late for a timer wakes too late for a
+ * reply; where it did not, they may have been there since the last look. Each counts, as in what it
+ * is the error bar of.
  */
-static void record_reap(struct load_clients *clients, uint64_t woken_ns, bool has_sent)
+static void record_reap(struct load_worker *worker, uint64_t due_ns, uint64_t woken_ns,
+                        uint32_t count)
 {
-    uint64_t since_ns = has_sent ? clients->entered_ns : woken_ns;
-    histogram_record(&clients->tally.reap, clients->now_ns - since_ns);
+    struct load_clients *clients = &worker->clients;
+    bool has_slept = woken_ns - clients->entered_ns > SLEPT_NS;
+    uint64_t since_ns = has_slept ? woken_ns : worker->looked_ns;
+
+    if (has_slept && due_ns < woken_ns) since_ns = due_ns;
+    worker->looked_ns = clients->now_ns;
+    histogram_record_many(&clients->tally.reap, clients->now_ns - since_ns, count);
 }
 
-static void take_completions(struct load_worker *worker)
+/* Returns how many there were. */
+static uint32_t take_completions(struct load_worker *worker)
 {
     struct load_clients *clients = &worker->clients;
     struct ring_completion completion;
+    uint32_t count = 0;
 
-    for (uint32_t count = 1; ring_next(clients->ring, &completion); count++) {
+    while (ring_next(clients->ring, &completion)) {
+        count++;
         if (count % CLOCK_EVERY == 0) clients->now_ns = clock_now_ns();
         if (count % CLOCK_EVERY == 0 && clients->is_open) load_clients_arrive(clients);
         if (completion.token.op == RING_OP_READ)
@@ -122,6 +136,7 @@ static void take_completions(struct load_worker *worker)
         else
             load_clients_complete(clients, &completion);
     }
+    return count;
 }
 
 /* Stopped by time or told to: what is in flight has so long. By the count of messages: no limit. */
@@ -190,9 +205,7 @@ static uint64_t sleep_ns(const struct load_worker *worker)
 static void loop_once(struct load_worker *worker)
 {
     struct load_clients *clients = &worker->clients;
-    bool has_sent = clients->sends_pending > 0;
 
-    clients->sends_pending = 0;
     clients->now_ns = clock_now_ns();
     uint64_t sleep = sleep_ns(worker);
     clients->entered_ns = clients->now_ns;
@@ -201,10 +214,10 @@ static void loop_once(struct load_worker *worker)
     CHECK(error == 0);
     clients->now_ns = clock_now_ns();
     uint64_t woken_ns = clients->now_ns;
-    take_completions(worker);
+    uint32_t count = take_completions(worker);
     load_clients_advance(clients);
     clients->now_ns = clock_now_ns();
-    record_reap(clients, woken_ns, has_sent);
+    record_reap(worker, clients->entered_ns + sleep, woken_ns, count > 0 ? count : 1);
     load_slices_turn(&clients->slices, clients->now_ns, false);
 }
 
@@ -212,6 +225,7 @@ static void run_loop(struct load_worker *worker)
 {
     uint64_t last_up_ns = worker->clients.now_ns;
 
+    worker->looked_ns = worker->clients.now_ns;
     listen_to_main(worker);
     load_clients_advance(&worker->clients);
     while (!is_over(worker)) {

@@ -74,7 +74,8 @@ struct load_worker {
     uint64_t cut_ns;   /* when it was */
     uint64_t begin_ns; /* the measured time, or its warm-up's: busy_ratio is of this */
     uint64_t begin_busy_ns;
-    double busy_ratio; /* share of the measured time that it was not blocked */
+    uint64_t looked_ns; /* when completions were last looked at */
+    double busy_ratio;  /* share of the measured time that it was not blocked */
 };
 
 /* Starts the thread: 0 or -errno. Then wait for gauge.has_started or is_finished. */

@@ -91,19 +91,25 @@ void histogram_reset(struct histogram *histogram)
     histogram->sum = 0;
 }
 
-void histogram_record(struct histogram *histogram, uint64_t value)
+void histogram_record_many(struct histogram *histogram, uint64_t value, uint64_t count)
 {
+    if (count == 0) return;
     if (value > histogram->highest) {
-        histogram->overflow_count++;
+        histogram->overflow_count += count;
         value = histogram->highest;
     }
     uint32_t index = histogram_index(histogram, value);
     CHECK(index < histogram->counts_size);
-    histogram->counts[index]++;
-    histogram->total_count++;
-    histogram->sum += (double)value;
+    histogram->counts[index] += count;
+    histogram->total_count += count;
+    histogram->sum += (double)value * (double)count;
     if (value < histogram->minimum) histogram->minimum = value;
     if (value > histogram->maximum) histogram->maximum = value;
+}
+
+void histogram_record(struct histogram *histogram, uint64_t value)
+{
+    histogram_record_many(histogram, value, 1);
 }
 
 void histogram_merge(struct histogram *into, const struct histogram *from)

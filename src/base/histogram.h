@@ -32,6 +32,9 @@ void histogram_reset(struct histogram *histogram);
 
 void histogram_record(struct histogram *histogram, uint64_t value);
 
+/* The same value so many times. */
+void histogram_record_many(struct histogram *histogram, uint64_t value, uint64_t count);
+
 /* Adds every count of `from`, which must have the same shape. */
 void histogram_merge(struct histogram *into, const struct histogram *from);
 

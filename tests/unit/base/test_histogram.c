@@ -550,6 +550,33 @@ static void test_decode_of_random_counts(void **state)
     assert_in_range(taken, 500, 4999);
 }
 
+static void test_a_value_many_times(void **state)
+{
+    struct histogram once;
+    struct histogram many;
+
+    (void)state;
+    assert_int_equal(histogram_open(&once, 1000000, 3), 0);
+    assert_int_equal(histogram_open(&many, 1000000, 3), 0);
+    for (uint32_t count = 0; count < 7; count++)
+        histogram_record(&once, 1234);
+    histogram_record_many(&many, 1234, 7);
+    histogram_record_many(&many, 5, 0);
+    histogram_record(&once, 2000000);
+    histogram_record(&once, 2000000);
+    histogram_record_many(&many, 2000000, 2);
+    char *expected = histogram_encode(&once);
+    char *encoded = histogram_encode(&many);
+    assert_string_equal(encoded, expected);
+    assert_true(histogram_mean(&many) == histogram_mean(&once));
+    assert_int_equal(many.overflow_count, 2);
+    assert_int_equal(many.minimum, 1234);
+    free(expected);
+    free(encoded);
+    histogram_close(&once);
+    histogram_close(&many);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -568,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_decode_is_the_way_back),
         cmocka_unit_test(test_decode_refuses_what_is_not_whole),
         cmocka_unit_test(test_decode_of_damaged_texts),
+        cmocka_unit_test(test_a_value_many_times),
         cmocka_unit_test(test_decode_of_random_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
