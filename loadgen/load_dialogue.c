@@ -284,7 +284,7 @@ static bool parse_codes(struct load_step *step, struct bytes word)
     for (;;) {
         struct bytes digits = bytes_take(&word, bytes_find(word, '|'));
         uint64_t number = 0;
-        if (digits.size > 3 || !bytes_to_number(digits, &number)) return false;
+        if (digits.size == 0 || digits.size > 3 || !bytes_to_number(digits, &number)) return false;
         uint16_t width = widths[digits.size - 1];
         uint16_t low = (uint16_t)(number * width);
         if (low < 200 || low > 599 || step->code_count == LOAD_DIALOGUE_CODES_MAX) return false;

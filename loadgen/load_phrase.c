@@ -46,10 +46,10 @@ static struct load_piece *add_piece(struct load_phrases *phrases, struct load_ph
 
 static void add_octet(struct load_phrases *phrases, struct load_phrase *phrase, uint8_t octet)
 {
-    struct load_piece *piece = NULL;
-    if (phrase->piece_count > 0) piece = &phrases->pieces[phrases->piece_count - 1];
-    if (piece == NULL || piece->kind != LOAD_PIECE_OCTETS)
-        piece = add_piece(phrases, phrase, LOAD_PIECE_OCTETS);
+    bool goes_on = phrase->piece_count > 0 &&
+                   phrases->pieces[phrases->piece_count - 1].kind == LOAD_PIECE_OCTETS;
+    struct load_piece *piece = goes_on ? &phrases->pieces[phrases->piece_count - 1]
+                                       : add_piece(phrases, phrase, LOAD_PIECE_OCTETS);
     phrases->octets[phrases->octet_count++] = octet;
     piece->octets.size++;
 }
@@ -156,16 +156,17 @@ uint32_t load_phrase_size_max(const struct load_phrases *phrases, const struct l
 uint32_t load_phrase_put(const struct load_phrases *phrases, const struct load_phrase *phrase,
                          uint64_t session, uint64_t repetition, uint8_t *out)
 {
-    uint8_t *end = out;
+    uint8_t digits[NUMBER_MAX];
+    uint64_t size = 0;
     for (uint32_t index = 0; index < phrase->piece_count; index++) {
         const struct load_piece *piece = piece_of(phrases, phrase, index);
-        if (piece->kind == LOAD_PIECE_OCTETS) {
-            memcpy(end, piece->octets.data, piece->octets.size);
-            end += piece->octets.size;
-        } else {
-            bool is_session = piece->kind == LOAD_PIECE_SESSION;
-            end += bytes_put_number(end, is_session ? session : repetition);
+        struct bytes octets = piece->octets;
+        if (piece->kind != LOAD_PIECE_OCTETS) {
+            uint64_t number = piece->kind == LOAD_PIECE_SESSION ? session : repetition;
+            octets = bytes_make(digits, bytes_put_number(digits, number));
         }
+        if (out != NULL) memcpy(out + size, octets.data, octets.size);
+        size += octets.size;
     }
-    return (uint32_t)(end - out);
+    return (uint32_t)size;
 }

@@ -57,6 +57,6 @@ bool load_phrase_ends_line(const struct load_phrases *phrases, const struct load
 
 uint32_t load_phrase_size_max(const struct load_phrases *phrases, const struct load_phrase *phrase);
 
-/* Writes at most load_phrase_size_max() octets and returns how many. */
+/* Writes at most load_phrase_size_max() octets, if there is an `out`, and returns how many. */
 uint32_t load_phrase_put(const struct load_phrases *phrases, const struct load_phrase *phrase,
                          uint64_t session, uint64_t repetition, uint8_t *out);

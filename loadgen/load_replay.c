@@ -109,7 +109,6 @@ static uint32_t put_some(const struct load_replay *replay, struct load_replay_pl
     const struct load_phrases *phrases = &replay->dialogues->phrases;
     uint32_t size_max = load_replay_put_max(replay->dialogues);
     uint32_t size = 0;
-    uint8_t spare[LOAD_DIALOGUE_SENT_MAX];
 
     *owed = 0;
     for (const struct load_step *step; (step = step_at(replay, *place)) != NULL;) {
@@ -117,7 +116,7 @@ static uint32_t put_some(const struct load_replay *replay, struct load_replay_pl
             if (step->kind != LOAD_STEP_SEND) break;
             if (size + load_phrase_size_max(phrases, &step->phrase) > size_max) break;
             size += load_phrase_put(phrases, &step->phrase, replay->number, place->repetition + 1,
-                                    out == NULL ? spare : out + size);
+                                    out == NULL ? NULL : out + size);
             *owed += step->is_owed;
         }
         go_on(replay, place);
