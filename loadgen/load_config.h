@@ -142,8 +142,8 @@ MUST_USE enum load_config_outcome load_config_read(struct load_config *config, i
 const char *load_scenario_name(enum load_scenario scenario);
 const char *load_quit_name(enum load_quit quit);
 
-/* Loopback, RFC 1918, unique local, link-local or shared (RFC 6598) address space. */
-bool load_config_is_private(const struct net_address *address);
+/* Writes why a value is wrong (LOAD_CONFIG_ERROR_MAX bytes); returns false. */
+__attribute__((format(printf, 2, 3))) bool load_config_fail(char *error, const char *format, ...);
 
 /* Reads "0,2-3" into `cpus`. False if it is anything else, or empty. */
 MUST_USE bool load_config_parse_cpus(const char *text, cpu_set_t *cpus);

@@ -1,5 +1,7 @@
 #include "loadgen/load_config.h"
 
+#include "loadgen/load_target.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -195,11 +197,11 @@ static void test_public_addresses(void **state)
 
     for (size_t index = 0; index < sizeof private_ones / sizeof private_ones[0]; index++) {
         struct net_address found = address(private_ones[index]);
-        if (!load_config_is_private(&found)) fail_msg("%s is private", private_ones[index]);
+        if (!load_target_is_private(&found)) fail_msg("%s is private", private_ones[index]);
     }
     for (size_t index = 0; index < sizeof public_ones / sizeof public_ones[0]; index++) {
         struct net_address found = address(public_ones[index]);
-        if (load_config_is_private(&found)) fail_msg("%s is public", public_ones[index]);
+        if (load_target_is_private(&found)) fail_msg("%s is public", public_ones[index]);
     }
     assert_wrong("8.8.8.8:25", "--allow-public");
     assert_int_equal(read_line("--allow-public 8.8.8.8:25"), LOAD_CONFIG_READY);
