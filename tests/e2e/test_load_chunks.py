@@ -168,7 +168,8 @@ class Chunks(unittest.TestCase):
 
         server = self.script(answer)
         result = self.load(server.port, "-n", "20", "-c", "1", "--window", "2")
-        self.assertEqual((result["totals"]["accepted"], result["totals"]["started"]), (20, 20), result["totals"])
+        self.assertEqual((result["totals"]["accepted"], result["totals"]["started"]), (20, 20),
+                         (result["totals"], result["errors"], result["replies"]))
         self.assertGreaterEqual(result["totals"]["connects"], 10)
         self.assertEqual(self.states(), ["acked"] * 20)
 
