@@ -127,23 +127,30 @@ static int entry_add(struct audit *audit, const struct ledger_entry *ledger)
     return 0;
 }
 
-static struct bytes line_take(struct bytes *text)
+/* A line without its LF. `is_whole`: it had one. */
+static struct bytes line_take(struct bytes *text, bool *is_whole)
 {
     struct bytes line = bytes_take(text, bytes_find(*text, '\n'));
-    if (text->size > 0) (void)bytes_take(text, 1);
+    *is_whole = text->size > 0;
+    if (*is_whole) (void)bytes_take(text, 1);
     return line;
 }
 
 int audit_add_ledger(struct audit *audit, struct bytes text)
 {
-    uint64_t run;
+    struct ledger_start start;
+    struct ledger_entry entry;
+    bool is_whole;
 
-    if (!ledger_parse_start(line_take(&text), &run)) return -EBADMSG;
+    if (!ledger_parse_start(line_take(&text, &is_whole), &start)) return -EBADMSG;
     while (text.size > 0) {
-        struct ledger_entry entry;
-        struct bytes line = line_take(&text);
+        struct ledger_start other;
+        struct bytes line = line_take(&text, &is_whole);
+        if (ledger_parse_start(line, &other)) start = other; /* one put behind the other */
         if (line.size == 0 || line.data[0] == '#') continue;
-        if (!ledger_parse_entry(line, &entry)) {
+        /* Of format 2's last number, digits that are missing can't be told otherwise. */
+        bool may_be_cut = start.format > 1 && !is_whole;
+        if (may_be_cut || !ledger_parse_entry(line, start.format, &entry)) {
             audit->bad_lines++;
             continue;
         }

@@ -50,7 +50,7 @@ static int setup(void **state)
     scene->ledger_capacity = 1 << 16;
     scene->ledger = malloc(scene->ledger_capacity);
     if (scene->ledger == NULL) return -1;
-    scene->ledger_size = ledger_put_start(scene->ledger, RUN);
+    scene->ledger_size = ledger_put_start(scene->ledger, &(struct ledger_start){.run = RUN});
     *state = scene;
     return 0;
 }
@@ -439,7 +439,7 @@ static void many_lines(void **state)
     struct audit_report report;
     uint8_t *text = malloc(LEDGER_LINE_MAX * (uint64_t)(MANY + 1));
     assert_non_null(text);
-    uint64_t size = ledger_put_start(text, RUN);
+    uint64_t size = ledger_put_start(text, &(struct ledger_start){.run = RUN});
     for (uint64_t i = 0; i < MANY; i++) {
         struct ledger_entry entry = {
             .run = RUN, .sequence = i, .sent_ns = NOW, .state = LEDGER_ACKED};
