@@ -2,17 +2,27 @@
 
 #include "loadgen/load_mail.h"
 
+#define RECIPIENTS_UNKNOWN 0u /* of one message among several of a session */
+
+static uint64_t to_realtime(const struct load_clients *clients, uint64_t time_ns)
+{
+    return time_ns + (uint64_t)clients->clock_ns;
+}
+
 static void record_ledger(struct load_clients *clients, const struct load_flight *flight,
-                          enum ledger_state state)
+                          enum ledger_state state, uint32_t recipients)
 {
     if (clients->ledger.ledger == NULL) return;
+    bool has_reply = state != LEDGER_UNKNOWN;
     struct ledger_entry entry = {
         .run = clients->mail->run,
         .sequence = flight->mail,
         .size = flight->stored_size,
         .hash = flight->hash,
-        .sent_ns = flight->sent_realtime_ns,
+        .sent_ns = flight->sent_ns == 0 ? 0 : to_realtime(clients, flight->sent_ns),
         .state = state,
+        .recipients = recipients,
+        .accepted_ns = has_reply ? to_realtime(clients, clients->now_ns) : 0,
     };
     load_ledger_put(&clients->ledger, &entry);
 }
@@ -99,7 +109,7 @@ void load_flight_judge(struct load_clients *clients, struct load_client *client,
     CHECK(client->flight_count > 0);
     struct load_flight *flight = load_client_flight(client, 0);
     CHECK(flight->is_unjudged);
-    record_ledger(clients, flight, is_kept ? LEDGER_ACKED : LEDGER_REFUSED);
+    record_ledger(clients, flight, is_kept ? LEDGER_ACKED : LEDGER_REFUSED, RECIPIENTS_UNKNOWN);
     struct load_score *score = &tally_of(clients, flight)->score;
     if (is_kept) flight->kept_length += flight->length;
     score->messages_kept += is_kept;
@@ -146,7 +156,10 @@ void load_flight_end(struct load_clients *clients, struct load_client *client,
         clients->tally.accepted_in_time++;
         clients->tally.bytes_in_time += flight->length;
     }
-    if (!is_replayed || flight->is_unjudged) record_ledger(clients, flight, ledger_state(outcome));
+    if (!is_replayed)
+        record_ledger(clients, flight, ledger_state(outcome), client->session.recipients_accepted);
+    else if (flight->is_unjudged)
+        record_ledger(clients, flight, ledger_state(outcome), RECIPIENTS_UNKNOWN);
     if (client->sending == 0)
         client->is_sending_content = false;
     else
