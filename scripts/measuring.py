@@ -44,6 +44,18 @@ def status_kib(pid, name):
         return next((int(line.split()[1]) for line in status if line.startswith(name + ":")), None)
 
 
+def ring_kib(pid):
+    """What the rings themselves map: shared with the kernel, counted neither as anonymous nor as a file's."""
+    total = inside = 0
+    with open(f"/proc/{pid}/smaps") as smaps:
+        for line in smaps:
+            if "-" in line.split(" ")[0]:
+                inside = "io_uring" in line
+            elif inside and line.startswith("Size:"):
+                total += int(line.split()[1])
+    return total
+
+
 def cpu_ns(pid):
     """CPU time of all threads that a process has."""
     total = 0

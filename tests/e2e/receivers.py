@@ -1,5 +1,6 @@
 """Other people's mail servers that take mail for anybody and keep none of it; what they do otherwise is their default."""
 import os
+import subprocess
 
 import harness
 import peers
@@ -8,6 +9,14 @@ import peers
 for known in ("exim", "opensmtpd", "sendmail"):
     peers.PEERS.setdefault(known + "receiver", peers.PEERS[known])
 peers.PEERS.setdefault("aiosmtpd", ("python3-aiosmtpd", "python3-attr", "python3-public"))
+
+
+def version(package):
+    """Of a Debian package: what is installed, else what would be unpacked."""
+    policy = subprocess.run(["apt-cache", "policy", package], stdout=subprocess.PIPE, text=True, check=True).stdout
+    lines = dict(line.strip().split(": ", 1) for line in policy.splitlines() if ": " in line)
+    installed = lines.get("Installed", "(none)")
+    return lines.get("Candidate", "?") if installed == "(none)" else installed
 
 
 class PostfixReceiver(peers.Postfix):
