@@ -548,7 +548,6 @@ static void stamp_content(struct load_clients *clients, struct load_client *clie
     client->is_sending_content = false;
     struct load_flight *flight = load_client_flight(client, client->sending);
     flight->sent_ns = taken_ns;
-    flight->sent_realtime_ns = clients->realtime_ns;
     histogram_record(&load_flight_tally(clients, client)->phases[LOAD_PHASE_BODY],
                      taken_ns - client->asked_ns);
 }

@@ -41,10 +41,9 @@ struct load_flight {
     uint64_t length;      /* of the body */
     uint64_t due_ns;      /* open loop: when it was to start; closed: when it did */
     uint64_t started_ns;
-    uint64_t sent_ns;          /* last octet taken by the kernel, at the latest; 0: not yet */
-    uint64_t sent_realtime_ns; /* the same on the wall clock, for the ledger                */
-    bool is_warm;              /* due before the measured time                              */
-    bool has_reset;            /* BDAT: it left with RSET in front                          */
+    uint64_t sent_ns; /* last octet taken by the kernel, at the latest; 0: not yet */
+    bool is_warm;     /* due before the measured time                              */
+    bool has_reset;   /* BDAT: it left with RSET in front                          */
 };
 
 #define LOAD_WINDOW_MAX 64u /* messages in flight on a connection */

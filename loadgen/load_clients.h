@@ -74,7 +74,8 @@ struct load_clients {
     uint64_t spent_ns;          /* the same, as the messages' own times add up */
     uint64_t now_ns;
     uint64_t entered_ns;           /* just before the enter whose completions are looked at */
-    uint64_t realtime_ns;          /* the same on the wall clock */
+    int64_t clock_ns;              /* CLOCK_REALTIME minus CLOCK_MONOTONIC, for the ledger */
+    uint64_t clock_read_ns;        /* when that was read; 0: not yet */
     int gave_up;                   /* errno of why no connection can be had, or 0 */
     char banner[LOAD_BANNER_KEPT]; /* of the first session, escaped */
     char ehlo[LOAD_EHLO_KEPT][LOAD_REPLY_TEXT_MAX + 1];

@@ -2,17 +2,25 @@
 
 #include "loadgen/load_mail.h"
 
+static uint64_t to_realtime(const struct load_clients *clients, uint64_t time_ns)
+{
+    return time_ns + (uint64_t)clients->clock_ns;
+}
+
 static void record_ledger(struct load_clients *clients, const struct load_flight *flight,
-                          enum ledger_state state)
+                          enum ledger_state state, uint32_t recipients)
 {
     if (clients->ledger.ledger == NULL) return;
+    bool has_reply = state != LEDGER_UNKNOWN;
     struct ledger_entry entry = {
         .run = clients->mail->run,
         .sequence = flight->sequence,
         .size = flight->stored_size,
         .hash = flight->hash,
-        .sent_ns = flight->sent_realtime_ns,
+        .sent_ns = flight->sent_ns == 0 ? 0 : to_realtime(clients, flight->sent_ns),
         .state = state,
+        .recipients = recipients,
+        .accepted_ns = has_reply ? to_realtime(clients, clients->now_ns) : 0,
     };
     load_ledger_put(&clients->ledger, &entry);
 }
@@ -113,7 +121,7 @@ void load_flight_end(struct load_clients *clients, struct load_client *client,
         clients->tally.accepted_in_time++;
         clients->tally.bytes_in_time += flight->length;
     }
-    record_ledger(clients, flight, ledger_state(outcome));
+    record_ledger(clients, flight, ledger_state(outcome), client->session.recipients_accepted);
     if (client->sending == 0)
         client->is_sending_content = false;
     else

@@ -1,5 +1,7 @@
 #include "loadgen/load_ledger.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -19,12 +21,13 @@ static void write_whole(struct load_ledger *ledger, struct bytes data)
 
 int load_ledger_open(struct load_ledger *ledger, const char *path, uint64_t run)
 {
-    uint8_t start[LEDGER_LINE_MAX];
+    uint8_t line[LEDGER_LINE_MAX];
+    struct ledger_start start = {.run = run, .boot = boot_id_read(), .clock_ns = clock_offset_ns()};
 
     *ledger = (struct load_ledger){.run = run};
     ledger->file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (ledger->file < 0) return -errno;
-    write_whole(ledger, bytes_make(start, ledger_put_start(start, run)));
+    write_whole(ledger, bytes_make(line, ledger_put_start(line, &start)));
     if (ledger->error != 0) {
         (void)close(ledger->file);
         return -ledger->error;
@@ -35,6 +38,9 @@ int load_ledger_open(struct load_ledger *ledger, const char *path, uint64_t run)
 
 int load_ledger_close(struct load_ledger *ledger)
 {
+    uint8_t line[LEDGER_LINE_MAX];
+
+    write_whole(ledger, bytes_make(line, ledger_put_end(line, clock_offset_ns())));
     if (close(ledger->file) < 0 && ledger->error == 0) ledger->error = errno;
     CHECK(pthread_mutex_destroy(&ledger->lock) == 0);
     return -ledger->error;

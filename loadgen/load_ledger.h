@@ -37,7 +37,7 @@ struct load_ledger_buffer {
 /* Creates or empties `path` and writes the first line: 0 or -errno. */
 MUST_USE int load_ledger_open(struct load_ledger *ledger, const char *path, uint64_t run);
 
-/* 0, or the -errno of the first thing that failed: then the ledger is not whole. */
+/* Writes the last line. 0, or the -errno of what failed first: then the ledger is not whole. */
 MUST_USE int load_ledger_close(struct load_ledger *ledger);
 
 /* `ledger` may be NULL: nothing is kept then. 0 or -ENOMEM. */

@@ -17,6 +17,8 @@
 #define CLOSING_NS      CLOCK_NS_PER_S        /* for operations to end after a cut */
 #define PATIENCE_MIN_NS (10 * CLOCK_NS_PER_S) /* without a single session, before giving up */
 #define COMPLETIONS_MAX 65536u
+/* How soon the ledger's stamps follow somebody who sets the clock. */
+#define REALTIME_EVERY_NS (100 * CLOCK_NS_PER_MS)
 
 static struct ring_options ring_options(uint64_t connections)
 {
@@ -187,6 +189,14 @@ static uint64_t sleep_ns(const struct load_worker *worker)
     return sleep;
 }
 
+/* The ledger's stamps are this loop's times, moved by an offset: spans stay those of one clock. */
+static void follow_realtime(struct load_clients *clients)
+{
+    if (clients->now_ns - clients->clock_read_ns < REALTIME_EVERY_NS) return;
+    clients->clock_read_ns = clients->now_ns;
+    clients->clock_ns = clock_offset_ns();
+}
+
 static void loop_once(struct load_worker *worker)
 {
     struct load_clients *clients = &worker->clients;
@@ -196,7 +206,7 @@ static void loop_once(struct load_worker *worker)
     clients->now_ns = clock_now_ns();
     uint64_t sleep = sleep_ns(worker);
     clients->entered_ns = clients->now_ns;
-    if (clients->ledger.ledger != NULL) clients->realtime_ns = clock_realtime_ns();
+    if (clients->ledger.ledger != NULL) follow_realtime(clients);
     int error = ring_enter(clients->ring, sleep);
     CHECK(error == 0);
     clients->now_ns = clock_now_ns();

@@ -46,6 +46,28 @@ static const struct option_row rows[] = {
      .name = "follow",
      .offset = FIELD(is_follow),
      .help = "go on as messages arrive, until SIGINT or SIGTERM"},
+    {.kind = OPTION_HEADING, .help = "What audit judges, and files of it"},
+    {.kind = OPTION_FLAG,
+     .name = "relayed",
+     .offset = FIELD(is_relayed),
+     .help = "an MTA stands between loadgen and this spool: bodies and recipients count, and how "
+             "long it took"},
+    {.kind = OPTION_TEXT,
+     .name = "faults",
+     .offset = FIELD(faults),
+     .argument = "FILE",
+     .help = "every message at fault: what, run, sequence, IDs of its copies"},
+    {.kind = OPTION_TEXT,
+     .name = "csv",
+     .offset = FIELD(csv),
+     .argument = "FILE",
+     .help = "relayed: a row a second: accepted, delivered, backlog, how long it took"},
+    {.kind = OPTION_LIST,
+     .name = "clock",
+     .offset = FIELD(clocks),
+     .argument = "LEDGER",
+     .help = "relayed, loadgen on another host: of probes it sent straight to this ringsink; one "
+             "from before the run, one from behind it"},
 };
 
 static const struct options options = {
@@ -56,7 +78,7 @@ static const struct options options = {
         "       ringspool verify SPOOL             every checksum; what is damaged or torn\n"
         "       ringspool trim   SPOOL --all | --keep SIZE | --older T\n"
         "       ringspool export SPOOL --to maildir:DIR | mh:DIR | mbox:DIR | eml:DIR [--follow]\n"
-        "       ringspool audit  SPOOL LEDGER... [--json]\n"
+        "       ringspool audit  SPOOL LEDGER... [--relayed] [--json]\n"
         "                                          is all there that was acknowledged?",
     .epilogue = "Every command may be used while a server runs on the spool; trim then frees only\n"
                 "what the server has finished with.\n"
@@ -69,11 +91,12 @@ static const struct options options = {
                 "  ringspool trim spool --keep 1Gi\n"
                 "  ringspool export spool --to maildir:mail && mutt -f mail/user@lab.test\n"
                 "  loadgen -n 100k --ledger ledger && ringspool audit spool ledger\n"
+                "  loadgen mta.test:25 --ledger ledger && ringspool audit --relayed spool ledger\n"
                 "\n"
                 "Exit status: 0 all is well; 1 damaged, a delivery that failed, or for audit\n"
-                "anything lost, duplicated, corrupt, or refused yet present; 2 usage, an empty\n"
-                "ledger, or a run the spool never saw; 3 audit: recycling took the proof; 73 no\n"
-                "spool there, or unreadable; 75 another export is at work in DIR.",
+                "anything lost, duplicated, corrupt, partial, or refused yet present; 2 usage, an\n"
+                "empty ledger, or a run the spool never saw; 3 audit: recycling took the proof;\n"
+                "73 no spool there, or unreadable; 75 another export is at work in DIR.",
     .environment = NULL, /* nothing that frees messages may come from there */
     .rows = rows,
     .count = sizeof(rows) / sizeof(rows[0]),
@@ -88,15 +111,16 @@ struct command {
     bool takes_json;
     bool takes_trim;
     bool takes_export;
+    bool takes_audit;
 };
 
 static const struct command commands[] = {
-    {"list", ringspool_list, "", 0, 0, true, false, false},
-    {"cat", ringspool_cat, " ID", 1, 1, false, false, false},
-    {"verify", ringspool_verify, "", 0, 0, false, false, false},
-    {"trim", ringspool_trim, " --all | --keep SIZE | --older T", 0, 0, false, true, false},
-    {"export", ringspool_export, " --to FORMAT:DIR [--follow]", 0, 0, false, false, true},
-    {"audit", ringspool_audit, " LEDGER...", 1, INT32_MAX, true, false, false},
+    {"list", ringspool_list, "", 0, 0, true, false, false, false},
+    {"cat", ringspool_cat, " ID", 1, 1, false, false, false, false},
+    {"verify", ringspool_verify, "", 0, 0, false, false, false, false},
+    {"trim", ringspool_trim, " --all | --keep SIZE | --older T", 0, 0, false, true, false, false},
+    {"export", ringspool_export, " --to FORMAT:DIR [--follow]", 0, 0, false, false, true, false},
+    {"audit", ringspool_audit, " LEDGER...", 1, INT32_MAX, true, false, false, true},
 };
 
 /* A page of a mapping that the disk does not give is taken as zero: its checksums will tell. */
@@ -150,6 +174,18 @@ static const struct command *command_find(const char *name)
         "'%s' is no command: try list, cat, verify, trim, export, audit, or --help", name);
 }
 
+static void audit_usage_check(const struct command *command, const struct ringspool *program)
+{
+    bool asks_relayed = program->csv != NULL || program->clocks.count > 0;
+    bool asks_audit = asks_relayed || program->is_relayed || program->faults != NULL;
+
+    if (asks_audit && !command->takes_audit)
+        die(EXIT_CODE_USAGE, "--relayed, --faults, --csv and --clock are for audit, not for %s",
+            command->name);
+    if (asks_relayed && !program->is_relayed)
+        die(EXIT_CODE_USAGE, "--csv and --clock tell of a relay: give --relayed, too");
+}
+
 static void usage_check(const struct command *command, const struct ringspool *program,
                         int operand_count)
 {
@@ -164,6 +200,7 @@ static void usage_check(const struct command *command, const struct ringspool *p
         die(EXIT_CODE_USAGE, "--to and --follow are for export, not for %s", command->name);
     if (program->is_json && !command->takes_json)
         die(EXIT_CODE_USAGE, "--json is for list and audit, not for %s", command->name);
+    audit_usage_check(command, program);
 }
 
 /* Fills `program` from the command line; the command. Exits for --help and wrong usage. */

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/options.h"
 #include "spool/spool_archive.h"
 
 #include <stdbool.h>
@@ -13,11 +14,15 @@ struct ringspool {
     bool is_json;
     bool is_all;
     bool is_follow;
-    const char *target;    /* of export; NULL: not given   */
-    uint64_t keep_bytes;   /* RINGSPOOL_UNSET: not given */
-    uint64_t older_ns;     /* RINGSPOOL_UNSET: not given */
-    const char *spool;     /* the first operand          */
-    char *const *operands; /* those after it             */
+    bool is_relayed;
+    const char *target;        /* of export; NULL: not given   */
+    const char *faults;        /* of audit; NULL: not given    */
+    const char *csv;           /* of audit; NULL: not given    */
+    struct option_list clocks; /* of audit                     */
+    uint64_t keep_bytes;       /* RINGSPOOL_UNSET: not given */
+    uint64_t older_ns;         /* RINGSPOOL_UNSET: not given */
+    const char *spool;         /* the first operand          */
+    char *const *operands;     /* those after it             */
     int operand_count;
 };
 

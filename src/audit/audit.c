@@ -1,15 +1,11 @@
 #include "audit/audit.h"
 
 #include "base/clock.h"
-#include "base/random.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
-
-#define ENTRIES_AT_FIRST 1024u
-#define SLOTS_PER_ENTRY  2u
 
 /* The generator's clock and the server's may differ by so much before a segment is passed over. */
 #define CLOCK_SLACK_NS (10 * CLOCK_NS_PER_S)
@@ -20,62 +16,19 @@ int audit_open(struct audit *audit)
 {
     memset(audit, 0, sizeof(*audit));
     audit->first_sent_ns = UINT64_MAX;
+    audit_clock_init(&audit->clock, boot_id_read(), clock_offset_ns());
     return histogram_open(&audit->stored, STORED_HIGHEST_NS, 3);
 }
 
 void audit_close(struct audit *audit)
 {
     histogram_close(&audit->stored);
-    free(audit->entries);
-    free(audit->slots);
+    audit_table_close(&audit->table);
+    audit_table_close(&audit->probes);
+    audit_deliveries_close(&audit->deliveries);
     free(audit->whole);
+    free(audit->envelope);
     memset(audit, 0, sizeof(*audit));
-}
-
-/* --- the table -------------------------------------------------------------------------------- */
-
-static uint64_t slot_of(const struct audit *audit, uint64_t run, uint64_t sequence)
-{
-    return random_mix(run, sequence) & (audit->slot_count - 1);
-}
-
-/* The slot of that message, or the free one where it would be put. */
-static uint32_t *slot_find(const struct audit *audit, uint64_t run, uint64_t sequence)
-{
-    for (uint64_t slot = slot_of(audit, run, sequence);;
-         slot = (slot + 1) & (audit->slot_count - 1)) {
-        uint32_t index = audit->slots[slot];
-        if (index == 0) return &audit->slots[slot];
-        const struct ledger_entry *entry = &audit->entries[index - 1].ledger;
-        if (entry->run == run && entry->sequence == sequence) return &audit->slots[slot];
-    }
-}
-
-static struct audit_entry *entry_find(const struct audit *audit, uint64_t run, uint64_t sequence)
-{
-    if (audit->entry_count == 0) return NULL;
-    uint32_t index = *slot_find(audit, run, sequence);
-    return index == 0 ? NULL : &audit->entries[index - 1];
-}
-
-/* Room for one entry more, the table at most half full. 0, -E2BIG or -ENOMEM. */
-static int table_reserve(struct audit *audit)
-{
-    if (audit->entry_count < audit->entry_capacity) return 0;
-    uint64_t capacity = audit->entry_capacity == 0 ? ENTRIES_AT_FIRST : audit->entry_capacity * 2;
-    if (capacity > UINT32_MAX / 2) return -E2BIG;
-    struct audit_entry *entries = realloc(audit->entries, capacity * sizeof(*entries));
-    if (entries == NULL) return -ENOMEM;
-    audit->entries = entries;
-    uint32_t *slots = calloc(capacity * SLOTS_PER_ENTRY, sizeof(*slots));
-    if (slots == NULL) return -ENOMEM;
-    free(audit->slots);
-    audit->slots = slots;
-    audit->slot_count = capacity * SLOTS_PER_ENTRY;
-    audit->entry_capacity = capacity;
-    for (uint64_t i = 0; i < audit->entry_count; i++)
-        *slot_find(audit, entries[i].ledger.run, entries[i].ledger.sequence) = (uint32_t)i + 1;
-    return 0;
 }
 
 static struct audit_run *run_find(struct audit *audit, uint64_t run)
@@ -101,56 +54,105 @@ static uint32_t state_weight(enum ledger_state state)
     return 0;
 }
 
+static int run_add(struct audit *audit, uint64_t number, struct audit_run **run)
+{
+    *run = run_find(audit, number);
+    if (*run != NULL) return 0;
+    if (audit->run_count == AUDIT_RUNS_MAX) return -E2BIG;
+    *run = &audit->runs[audit->run_count++];
+    **run = (struct audit_run){.run = number};
+    return 0;
+}
+
 static int entry_add(struct audit *audit, const struct ledger_entry *ledger)
 {
-    int error = table_reserve(audit);
-    if (error < 0) return error;
-    struct audit_run *run = run_find(audit, ledger->run);
-    if (run == NULL) {
-        if (audit->run_count == AUDIT_RUNS_MAX) return -E2BIG;
-        run = &audit->runs[audit->run_count++];
-        *run = (struct audit_run){.run = ledger->run};
-    }
-    if (ledger->sent_ns < audit->first_sent_ns) audit->first_sent_ns = ledger->sent_ns;
-    uint32_t *slot = slot_find(audit, ledger->run, ledger->sequence);
-    if (*slot != 0) {
-        struct audit_entry *entry = &audit->entries[*slot - 1];
+    struct audit_run *run;
+    struct audit_entry *entry = audit_table_find(&audit->table, ledger->run, ledger->sequence);
+
+    if (entry != NULL) {
         audit->repeated_lines++;
         if (state_weight(ledger->state) > state_weight(entry->ledger.state))
             entry->ledger = *ledger;
         return 0;
     }
-    audit->entries[audit->entry_count++] =
-        (struct audit_entry){.ledger = *ledger, .run_index = (uint32_t)(run - audit->runs)};
-    *slot = (uint32_t)audit->entry_count;
+    int error = run_add(audit, ledger->run, &run);
+    if (error < 0) return error;
     run->entry_count++;
-    return 0;
+    return audit_table_add(&audit->table, ledger, (uint32_t)(run - audit->runs));
 }
 
-static struct bytes line_take(struct bytes *text)
+/* Only what was acknowledged tells both ends of its time. */
+static int probe_add(struct audit *audit, const struct ledger_entry *ledger, uint32_t ledger_index)
+{
+    bool is_of_use = ledger->state == LEDGER_ACKED && ledger->accepted_ns != 0;
+    bool is_there = audit_table_find(&audit->probes, ledger->run, ledger->sequence) != NULL;
+    return is_of_use && !is_there ? audit_table_add(&audit->probes, ledger, ledger_index) : 0;
+}
+
+/* A line without its LF. `is_whole`: it had one. */
+static struct bytes line_take(struct bytes *text, bool *is_whole)
 {
     struct bytes line = bytes_take(text, bytes_find(*text, '\n'));
-    if (text->size > 0) (void)bytes_take(text, 1);
+    *is_whole = text->size > 0;
+    if (*is_whole) (void)bytes_take(text, 1);
     return line;
+}
+
+/* A comment, or the first or last line of a ledger that was put behind another. */
+static int comment_take(struct audit *audit, struct bytes line, bool is_probe, int64_t *index)
+{
+    struct ledger_start start;
+    int64_t clock_ns;
+
+    if (ledger_parse_end(line, &clock_ns)) audit_clock_end(&audit->clock, clock_ns);
+    if (!ledger_parse_start(line, &start)) return 0;
+    *index = audit_clock_add(&audit->clock, &start, is_probe);
+    return *index < 0 ? (int)*index : 0;
+}
+
+/* Of format 2's last number, digits that are missing can't be told: its lines are whole. */
+static bool entry_parse(struct bytes line, bool is_whole, uint32_t format,
+                        struct ledger_entry *entry)
+{
+    if (format > 1 && !is_whole) return false;
+    return ledger_parse_entry(line, format, entry);
+}
+
+static int text_add(struct audit *audit, struct bytes text, bool is_probe)
+{
+    struct ledger_start start;
+    struct ledger_entry entry;
+    bool is_whole;
+
+    if (!ledger_parse_start(line_take(&text, &is_whole), &start)) return -EBADMSG;
+    int64_t index = audit_clock_add(&audit->clock, &start, is_probe);
+    int error = index < 0 ? (int)index : 0;
+    while (text.size > 0 && error == 0) {
+        struct bytes line = line_take(&text, &is_whole);
+        if (line.size == 0) continue;
+        if (line.data[0] == '#') {
+            error = comment_take(audit, line, is_probe, &index);
+            continue;
+        }
+        uint32_t format = audit->clock.ledgers[index].start.format;
+        if (!entry_parse(line, is_whole, format, &entry)) {
+            audit->bad_lines++;
+            continue;
+        }
+        if (entry.sent_ns < audit->first_sent_ns) audit->first_sent_ns = entry.sent_ns;
+        error = is_probe ? probe_add(audit, &entry, (uint32_t)index) : entry_add(audit, &entry);
+    }
+    return error;
 }
 
 int audit_add_ledger(struct audit *audit, struct bytes text)
 {
-    uint64_t run;
+    return text_add(audit, text, false);
+}
 
-    if (!ledger_parse_start(line_take(&text), &run)) return -EBADMSG;
-    while (text.size > 0) {
-        struct ledger_entry entry;
-        struct bytes line = line_take(&text);
-        if (line.size == 0 || line.data[0] == '#') continue;
-        if (!ledger_parse_entry(line, &entry)) {
-            audit->bad_lines++;
-            continue;
-        }
-        int error = entry_add(audit, &entry);
-        if (error < 0) return error;
-    }
-    return 0;
+int audit_add_probes(struct audit *audit, struct bytes text)
+{
+    return text_add(audit, text, true);
 }
 
 /* --- the spool -------------------------------------------------------------------------------- */
@@ -177,6 +179,21 @@ static struct bytes message_whole(struct audit *audit, const struct spool_archiv
     return bytes_make(audit->whole, size);
 }
 
+/* Out of the segment, which may be recycled once it was found current. False: no memory. */
+static bool envelope_save(struct audit *audit, struct bytes *envelope)
+{
+    if (!audit->is_relayed || envelope->size == 0) return true;
+    if (envelope->size > audit->envelope_capacity) {
+        uint8_t *copy = realloc(audit->envelope, envelope->size);
+        if (copy == NULL) return false;
+        audit->envelope = copy;
+        audit->envelope_capacity = envelope->size;
+    }
+    memcpy(audit->envelope, envelope->data, envelope->size);
+    envelope->data = audit->envelope;
+    return true;
+}
+
 /* A message was committed whose beginning was freed: whose it was can't be told any more. */
 static void headless_take(struct audit *audit, const struct spool_reader_message *message)
 {
@@ -184,25 +201,81 @@ static void headless_take(struct audit *audit, const struct spool_reader_message
     if (message->committed_ns > audit->headless_ns) audit->headless_ns = message->committed_ns;
 }
 
-static void found_count(struct audit *audit, struct audit_entry *entry, bool is_corrupt,
-                        uint64_t committed_ns)
+static bool has_null_sender(struct bytes envelope)
 {
-    if (is_corrupt) entry->is_corrupt = true;
-    if (entry->found_count++ > 0 || entry->ledger.state != LEDGER_ACKED) return;
-    uint64_t sent_ns = entry->ledger.sent_ns;
-    histogram_record(&audit->stored, committed_ns > sent_ns ? committed_ns - sent_ns : 0);
+    enum spool_item item;
+    struct bytes value;
+
+    while (spool_envelope_next(&envelope, &item, &value))
+        if (item == SPOOL_ITEM_SENDER) return value.size == 0;
+    return false;
 }
 
-/* One message that is whole. 0 or -ENOMEM. */
+/* Of no run that is audited. */
+static void stranger_count(struct audit *audit, struct bytes envelope)
+{
+    bool is_bounce = audit->is_relayed && has_null_sender(envelope);
+    audit->bounced += is_bounce;
+    audit->others += !is_bounce;
+}
+
+/* A probe may be there twice if it was acknowledged late: the first counts. */
+static void probe_found(struct audit_entry *probe, uint64_t committed_ns)
+{
+    if (probe->found_count++ == 0 || committed_ns < probe->completed_ns)
+        probe->completed_ns = committed_ns;
+}
+
+static int copy_keep(struct audit *audit, struct audit_entry *entry,
+                     const struct spool_reader_message *message, struct bytes envelope)
+{
+    enum spool_item item;
+    struct bytes value;
+
+    int error = audit_deliveries_add(&audit->deliveries, &entry->copies, &message->id,
+                                     message->committed_ns);
+    if (!audit->is_relayed) return error;
+    while (error == 0 && spool_envelope_next(&envelope, &item, &value))
+        if (item == SPOOL_ITEM_RECIPIENT)
+            error = audit_deliveries_add_recipient(&audit->deliveries, value);
+    return error;
+}
+
+static int entry_found(struct audit *audit, struct audit_entry *entry, bool is_corrupt,
+                       const struct spool_reader_message *message, struct bytes envelope)
+{
+    uint64_t sent_ns = entry->ledger.sent_ns;
+    uint64_t committed_ns = message->committed_ns;
+
+    if (is_corrupt) entry->is_corrupt = true;
+    bool is_first = entry->found_count++ == 0;
+    if (is_first && entry->ledger.state == LEDGER_ACKED && !audit->is_relayed)
+        histogram_record(&audit->stored, committed_ns > sent_ns ? committed_ns - sent_ns : 0);
+    if (!audit->is_relayed && !audit->keeps_copies) return 0;
+    return copy_keep(audit, entry, message, envelope);
+}
+
+/* A relay adds to the headers: only the body is what it was. */
+static bool is_altered(const struct audit *audit, const struct audit_entry *entry,
+                       const struct ledger_entry *header, struct bytes whole, struct bytes body,
+                       uint64_t hash)
+{
+    if (hash != header->hash || hash != entry->ledger.hash || body.size != header->size)
+        return true;
+    return !audit->is_relayed && whole.size != entry->ledger.size;
+}
+
+/* One message that is whole. 0, -E2BIG or -ENOMEM. */
 static int message_take(struct audit *audit, const struct spool_archive *archive,
                         const struct spool_reader_message *message,
                         const struct spool_archive_content *content)
 {
     struct ledger_entry header;
     struct bytes body;
+    struct bytes envelope = content->head.envelope;
     struct bytes whole = message_whole(audit, content);
 
-    if (whole.data == NULL) return -ENOMEM;
+    if (whole.data == NULL || !envelope_save(audit, &envelope)) return -ENOMEM;
     bool has_header = ledger_find_header(whole, &header, &body);
     uint64_t hash = has_header ? XXH3_64bits(body.data, body.size) : 0;
     if (!spool_archive_is_current(archive, message)) {
@@ -210,22 +283,29 @@ static int message_take(struct audit *audit, const struct spool_archive *archive
         return 0;
     }
     struct audit_run *run = has_header ? run_find(audit, header.run) : NULL;
-    struct audit_entry *entry = has_header ? entry_find(audit, header.run, header.sequence) : NULL;
-    if (run != NULL) run->seen_count++;
-    if (entry == NULL) {
-        audit->unlisted += run != NULL;
-        audit->others += run == NULL;
+    if (run == NULL) {
+        struct audit_entry *probe =
+            has_header ? audit_table_find(&audit->probes, header.run, header.sequence) : NULL;
+        if (probe == NULL)
+            stranger_count(audit, envelope);
+        else
+            probe_found(probe, message->committed_ns);
         return 0;
     }
-    bool is_corrupt = hash != header.hash || hash != entry->ledger.hash ||
-                      body.size != header.size || whole.size != entry->ledger.size;
-    found_count(audit, entry, is_corrupt, message->committed_ns);
-    return 0;
+    run->seen_count++;
+    struct audit_entry *entry = audit_table_find(&audit->table, header.run, header.sequence);
+    if (entry == NULL) {
+        audit->unlisted++;
+        return 0;
+    }
+    bool is_corrupt = is_altered(audit, entry, &header, whole, body, hash);
+    return entry_found(audit, entry, is_corrupt, message, envelope);
 }
 
 bool audit_can_skip(const struct audit *audit, const struct spool_archive *archive, uint64_t index)
 {
     if (index + 1 >= archive->count) return false;
+    if (audit->is_relayed && !audit_clock_is_local(&audit->clock)) return false;
     const struct spool_reader_segment *next = &archive->segments[index + 1];
     return next->worker == archive->segments[index].worker && next->opened_ns != 0 &&
            next->opened_ns + CLOCK_SLACK_NS < audit->first_sent_ns;
@@ -266,6 +346,47 @@ int audit_segment(struct audit *audit, struct spool_archive *archive, uint64_t i
     return error;
 }
 
+/* ---- the judgement ---- */
+
+/* How the clocks stand, by the probes that were found and when messages were accepted. */
+static void clock_judge(struct audit *audit)
+{
+    uint64_t first_ns = UINT64_MAX;
+    uint64_t last_ns = 0;
+
+    for (uint64_t i = 0; i < audit->probes.count; i++) {
+        const struct audit_entry *probe = &audit->probes.entries[i];
+        if (probe->found_count > 0)
+            audit_clock_bound(&audit->clock.ledgers[probe->run_index], probe->ledger.sent_ns,
+                              probe->ledger.accepted_ns, probe->completed_ns);
+    }
+    for (uint64_t i = 0; i < audit->table.count; i++) {
+        const struct ledger_entry *ledger = &audit->table.entries[i].ledger;
+        if (ledger->state != LEDGER_ACKED || ledger->accepted_ns == 0) continue;
+        if (ledger->accepted_ns < first_ns) first_ns = ledger->accepted_ns;
+        if (ledger->accepted_ns > last_ns) last_ns = ledger->accepted_ns;
+    }
+    audit_clock_judge(&audit->clock, first_ns, last_ns);
+}
+
+static int deliveries_judge(struct audit *audit)
+{
+    int error = 0;
+
+    for (uint64_t i = 0; i < audit->table.count && error == 0; i++) {
+        struct audit_entry *entry = &audit->table.entries[i];
+        struct audit_delivery delivery;
+        if (entry->copies == AUDIT_COPY_NONE) continue;
+        error = audit_deliveries_judge(&audit->deliveries, &entry->copies, entry->ledger.recipients,
+                                       &delivery);
+        if (error < 0 || !audit->is_relayed) continue;
+        entry->completed_ns = delivery.completed_ns;
+        entry->delivered_count = delivery.delivered_count;
+        entry->duplicate_count = delivery.duplicate_count;
+    }
+    return error;
+}
+
 int audit_finish(struct audit *audit, const struct spool_archive *archive)
 {
     struct spool_file *files;
@@ -276,22 +397,43 @@ int audit_finish(struct audit *audit, const struct spool_archive *archive)
         if (files[i].is_empty && files[i].freed_ns > audit->horizon_ns)
             audit->horizon_ns = files[i].freed_ns;
     free(files);
-    return 0;
+    if (audit->is_relayed) clock_judge(audit);
+    return deliveries_judge(audit);
 }
 
-/* --- the judgement ---------------------------------------------------------------------------- */
+/* By the spool's clock, as far as that is known. */
+static uint64_t sent_at(const struct audit *audit, const struct audit_entry *entry)
+{
+    uint64_t sent_ns = entry->ledger.sent_ns;
+    return sent_ns == 0 ? 0 : audit_clock_to_spool(&audit->clock, sent_ns);
+}
+
+static bool is_duplicated(const struct audit *audit, const struct audit_entry *entry)
+{
+    return audit->is_relayed ? entry->duplicate_count > 0 : entry->found_count > 1;
+}
+
+/* Some recipients have it, and not all. */
+static bool is_partial(const struct audit *audit, const struct audit_entry *entry)
+{
+    return audit->is_relayed && entry->ledger.state == LEDGER_ACKED && entry->found_count > 0 &&
+           entry->completed_ns == 0;
+}
 
 enum audit_verdict audit_judge(const struct audit *audit, const struct audit_entry *entry)
 {
     bool is_found = entry->found_count > 0;
+    bool has_part = is_partial(audit, entry);
 
     if (entry->is_corrupt) return AUDIT_CORRUPT;
     if (entry->ledger.state == LEDGER_REFUSED) return is_found ? AUDIT_REFUSED_PRESENT : AUDIT_FINE;
-    if (entry->found_count > 1) return AUDIT_DUPLICATED;
-    if (is_found || entry->ledger.state == LEDGER_UNKNOWN) return AUDIT_FINE;
-    bool is_excused =
-        entry->ledger.sent_ns <= audit->horizon_ns || entry->ledger.sent_ns <= audit->headless_ns;
-    return is_excused ? AUDIT_EXPIRED : AUDIT_LOST;
+    if (is_duplicated(audit, entry)) return AUDIT_DUPLICATED;
+    if (entry->ledger.state == LEDGER_UNKNOWN) return AUDIT_FINE;
+    if (is_found && !has_part) return AUDIT_FINE;
+    uint64_t sent_ns = sent_at(audit, entry);
+    bool is_excused = sent_ns <= audit->horizon_ns || sent_ns <= audit->headless_ns;
+    if (is_excused) return AUDIT_EXPIRED;
+    return has_part ? AUDIT_PARTIAL : AUDIT_LOST;
 }
 
 static void state_sum(const struct audit_entry *entry, struct audit_report *report)
@@ -314,27 +456,38 @@ static void state_sum(const struct audit_entry *entry, struct audit_report *repo
     }
 }
 
+/* More are excused than the headless messages can be: so many of them are not. */
+static void excess_sum(struct audit_report *report, uint64_t excess, uint64_t excused_whole)
+{
+    uint64_t whole = excess < excused_whole ? excess : excused_whole;
+    report->expired -= excess;
+    report->lost += whole;
+    report->partial += excess - whole;
+}
+
 void audit_sum(const struct audit *audit, struct audit_report *report)
 {
     uint64_t lost_of_run[AUDIT_RUNS_MAX] = {0};
     uint64_t headless_count = 0; /* excused by nothing but headless messages */
+    uint64_t headless_whole = 0; /* of those: of which no copy is there */
 
     memset(report, 0, sizeof(*report));
-    for (uint64_t i = 0; i < audit->entry_count; i++) {
-        const struct audit_entry *entry = &audit->entries[i];
+    for (uint64_t i = 0; i < audit->table.count; i++) {
+        const struct audit_entry *entry = &audit->table.entries[i];
         enum audit_verdict verdict = audit_judge(audit, entry);
         state_sum(entry, report);
         report->corrupt += entry->is_corrupt;
-        report->duplicated += entry->found_count > 1;
+        report->duplicated += is_duplicated(audit, entry);
         report->lost += verdict == AUDIT_LOST;
+        report->partial += verdict == AUDIT_PARTIAL;
         report->expired += verdict == AUDIT_EXPIRED;
         lost_of_run[entry->run_index] += verdict == AUDIT_LOST;
-        headless_count += verdict == AUDIT_EXPIRED && entry->ledger.sent_ns > audit->horizon_ns;
+        if (verdict != AUDIT_EXPIRED || sent_at(audit, entry) <= audit->horizon_ns) continue;
+        headless_count++;
+        headless_whole += entry->found_count == 0;
     }
-    if (headless_count > audit->headless) { /* more are missing than can be those */
-        report->lost += headless_count - audit->headless;
-        report->expired -= headless_count - audit->headless;
-    }
+    if (headless_count > audit->headless)
+        excess_sum(report, headless_count - audit->headless, headless_whole);
     for (uint32_t i = 0; i < audit->run_count; i++) {
         if (audit->runs[i].seen_count > 0 || lost_of_run[i] == 0) continue;
         report->unseen_runs++;

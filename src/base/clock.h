@@ -13,3 +13,9 @@ uint64_t clock_now_ns(void);
 /* CLOCK_REALTIME in nanoseconds since 1970: for dates and stamps that others read, never for spans.
  */
 uint64_t clock_realtime_ns(void);
+
+/*
+ * CLOCK_REALTIME minus CLOCK_MONOTONIC, to some 100 ns. It changes only when somebody sets the
+ * clock or the machine sleeps: adjusting its speed (NTP) moves both clocks alike.
+ */
+int64_t clock_offset_ns(void);

@@ -4,7 +4,9 @@
 #define LEDGER_SIZE_DIGITS     10
 #define LEDGER_HEX_DIGITS      16
 
-static const char ledger_start[] = "# ringsink-ledger/1 run=";
+static const char ledger_start_1[] = "# ringsink-ledger/1 run=";
+static const char ledger_start_2[] = "# ringsink-ledger/2 run=";
+static const char ledger_end[] = "# end clock=";
 static const char ledger_header_name[] = "X-Loadgen";
 
 static const char *const ledger_state_names[] = {
@@ -33,12 +35,36 @@ static uint8_t *ledger_put_number(uint8_t *out, uint64_t number)
     return out;
 }
 
-uint32_t ledger_put_start(uint8_t *out, uint64_t run)
+static uint8_t *ledger_put_signed(uint8_t *out, int64_t number)
 {
-    uint8_t *end = ledger_put_text(out, ledger_start);
-    end = ledger_put_hex(end, run);
+    uint64_t size = (uint64_t)number;
+    if (number < 0) {
+        *out++ = '-';
+        size = 0 - size;
+    }
+    return out + bytes_put_number(out, size);
+}
+
+/* Ends a line; its size. */
+static uint32_t ledger_finish_line(const uint8_t *begin, uint8_t *end)
+{
     *end++ = '\n';
-    return (uint32_t)(end - out);
+    CHECK(end - begin <= LEDGER_LINE_MAX);
+    return (uint32_t)(end - begin);
+}
+
+uint32_t ledger_put_start(uint8_t *out, const struct ledger_start *start)
+{
+    uint8_t *end = ledger_put_hex(ledger_put_text(out, ledger_start_2), start->run);
+    end = ledger_put_text(end, " boot=");
+    boot_id_put(end, start->boot);
+    end = ledger_put_text(end + BOOT_ID_DIGITS, " clock=");
+    return ledger_finish_line(out, ledger_put_signed(end, start->clock_ns));
+}
+
+uint32_t ledger_put_end(uint8_t *out, int64_t clock_ns)
+{
+    return ledger_finish_line(out, ledger_put_signed(ledger_put_text(out, ledger_end), clock_ns));
 }
 
 uint32_t ledger_put_entry(uint8_t *out, const struct ledger_entry *entry)
@@ -51,9 +77,9 @@ uint32_t ledger_put_entry(uint8_t *out, const struct ledger_entry *entry)
     *end++ = ' ';
     end = ledger_put_number(end, entry->sent_ns);
     end = ledger_put_text(end, ledger_state_names[entry->state]);
-    *end++ = '\n';
-    CHECK(end - out <= LEDGER_LINE_MAX);
-    return (uint32_t)(end - out);
+    *end++ = ' ';
+    end = ledger_put_number(end, entry->accepted_ns);
+    return ledger_finish_line(out, end + bytes_put_number(end, entry->recipients));
 }
 
 /* What stands before the next space, or the rest; the view becomes what stands behind it. */
@@ -70,13 +96,42 @@ static bool ledger_parse_hex(struct bytes word, uint64_t *number)
     return word.size == LEDGER_HEX_DIGITS && bytes_to_number_hex(word, number);
 }
 
-bool ledger_parse_start(struct bytes line, uint64_t *run)
+static bool ledger_parse_signed(struct bytes word, int64_t *number)
 {
-    struct bytes start = bytes_from_text(ledger_start);
+    uint64_t size;
+    bool is_negative = bytes_start_with(word, BYTES("-"));
 
-    if (!bytes_start_with(line, start)) return false;
-    bytes_take(&line, start.size);
-    return ledger_parse_hex(line, run);
+    if (is_negative) bytes_take(&word, 1);
+    if (!bytes_to_number(word, &size) || size > INT64_MAX) return false;
+    *number = is_negative ? -(int64_t)size : (int64_t)size;
+    return true;
+}
+
+/* Takes `start` off the line, if that is how it starts. */
+static bool ledger_take_start(struct bytes *line, struct bytes start)
+{
+    if (!bytes_start_with(*line, start)) return false;
+    bytes_take(line, start.size);
+    return true;
+}
+
+bool ledger_parse_start(struct bytes line, struct ledger_start *start)
+{
+    *start = (struct ledger_start){.format = 1};
+    if (ledger_take_start(&line, bytes_from_text(ledger_start_1)))
+        return ledger_parse_hex(line, &start->run);
+    start->format = 2;
+    if (!ledger_take_start(&line, bytes_from_text(ledger_start_2))) return false;
+    if (!ledger_parse_hex(ledger_take_word(&line), &start->run)) return false;
+    if (!ledger_take_start(&line, BYTES("boot="))) return false;
+    if (!boot_id_parse(ledger_take_word(&line), &start->boot)) return false;
+    return ledger_take_start(&line, BYTES("clock=")) && ledger_parse_signed(line, &start->clock_ns);
+}
+
+bool ledger_parse_end(struct bytes line, int64_t *clock_ns)
+{
+    return ledger_take_start(&line, bytes_from_text(ledger_end)) &&
+           ledger_parse_signed(line, clock_ns);
 }
 
 static bool ledger_parse_state(struct bytes word, enum ledger_state *state)
@@ -89,14 +144,30 @@ static bool ledger_parse_state(struct bytes word, enum ledger_state *state)
     return false;
 }
 
-bool ledger_parse_entry(struct bytes line, struct ledger_entry *entry)
+/* What format 2 has behind the state. */
+static bool ledger_parse_outcome(struct bytes line, struct ledger_entry *entry)
 {
+    uint64_t recipients;
+
+    if (!bytes_to_number(ledger_take_word(&line), &entry->accepted_ns)) return false;
+    if (!bytes_to_number(line, &recipients) || recipients > UINT32_MAX) return false;
+    entry->recipients = (uint32_t)recipients;
+    return true;
+}
+
+bool ledger_parse_entry(struct bytes line, uint32_t format, struct ledger_entry *entry)
+{
+    CHECK(format >= 1);
+    CHECK(format <= LEDGER_FORMAT);
+    *entry = (struct ledger_entry){0};
     if (!ledger_parse_hex(ledger_take_word(&line), &entry->run)) return false;
     if (!bytes_to_number(ledger_take_word(&line), &entry->sequence)) return false;
     if (!bytes_to_number(ledger_take_word(&line), &entry->size)) return false;
     if (!ledger_parse_hex(ledger_take_word(&line), &entry->hash)) return false;
     if (!bytes_to_number(ledger_take_word(&line), &entry->sent_ns)) return false;
-    return ledger_parse_state(line, &entry->state);
+    if (format == 1) return ledger_parse_state(line, &entry->state);
+    return ledger_parse_state(ledger_take_word(&line), &entry->state) &&
+           ledger_parse_outcome(line, entry);
 }
 
 static uint8_t *ledger_put_digits(uint8_t *out, uint64_t number, uint32_t count)

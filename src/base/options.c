@@ -106,6 +106,7 @@ static void options_expect(const struct option_row *row, char *text, size_t capa
         break;
     case OPTION_HEADING:
     case OPTION_TEXT:
+    case OPTION_LIST:
         CHECK(false); /* every text is a good text */
     }
 }
@@ -192,6 +193,15 @@ static void options_set_number(struct options_parser *parser, const struct optio
         memcpy((char *)parser->config + row->offset, &number, sizeof(number));
 }
 
+static void options_add(struct options_parser *parser, struct option_list *list, const char *origin,
+                        const char *value)
+{
+    if (list->count == OPTION_LIST_MAX)
+        options_fail(parser->result, "%s may be given %u times at most", origin, OPTION_LIST_MAX);
+    else
+        list->values[list->count++] = value;
+}
+
 /* Reads `value` as the row's kind into its field, or leaves an error. */
 static void options_set(struct options_parser *parser, const struct option_row *row,
                         const char *origin, const char *value)
@@ -211,6 +221,9 @@ static void options_set(struct options_parser *parser, const struct option_row *
     case OPTION_TEXT:
         *(const char **)field = value;
         break;
+    case OPTION_LIST:
+        options_add(parser, field, origin, value);
+        break;
     case OPTION_CHOICE:
         if (!options_parse_choice(row, value, field))
             options_fail_value(row, origin, value, parser->result);
@@ -229,7 +242,7 @@ static void options_parse_environment(struct options_parser *parser)
     for (uint32_t i = 0; i < options->count; i++) {
         char name[OPTIONS_NAME_MAX];
         const struct option_row *row = &options->rows[i];
-        if (row->kind == OPTION_HEADING || row->name == NULL) continue;
+        if (row->kind == OPTION_HEADING || row->kind == OPTION_LIST || row->name == NULL) continue;
         options_name_variable(options, row, name);
         const char *value = getenv(name);
         if (value != NULL && value[0] != 0) options_set(parser, row, name, value);

@@ -21,6 +21,7 @@ enum option_kind {
     OPTION_SIZE,     /* field: uint64_t, "64Mi"                                                */
     OPTION_DURATION, /* field: uint64_t nanoseconds, "50ms"                                    */
     OPTION_TEXT,     /* field: const char *                                                    */
+    OPTION_LIST,     /* field: struct option_list; may be given again, no variable is read     */
     OPTION_CHOICE,   /* field: int, the index into `choices`                                   */
 };
 
@@ -37,6 +38,13 @@ struct option_row {
     uint64_t maximum;           /* numbers: largest allowed; 0: no bound         */
     const char *hint;           /* appended to a bad value's error, or NULL      */
     char alias;                 /* second letter with the same meaning, or 0     */
+};
+
+#define OPTION_LIST_MAX 16u
+
+struct option_list {
+    const char *values[OPTION_LIST_MAX];
+    uint32_t count;
 };
 
 struct options {

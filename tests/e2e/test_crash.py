@@ -33,7 +33,7 @@ class Crash(unittest.TestCase):
             clean = harness.run(harness.RINGSPOOL, "audit", server.spool, ledger)
             self.assertEqual(clean.returncode, 0, clean.stdout + clean.stderr)
             with open(ledger) as lines:
-                start, *entries = lines.read().splitlines()
+                start, *entries, _ = lines.read().splitlines()
             invented = entries[-1].split()
             invented[1] = "999999"
             with open(ledger, "a") as lines:

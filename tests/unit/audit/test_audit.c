@@ -50,7 +50,7 @@ static int setup(void **state)
     scene->ledger_capacity = 1 << 16;
     scene->ledger = malloc(scene->ledger_capacity);
     if (scene->ledger == NULL) return -1;
-    scene->ledger_size = ledger_put_start(scene->ledger, RUN);
+    scene->ledger_size = ledger_put_start(scene->ledger, &(struct ledger_start){.run = RUN});
     *state = scene;
     return 0;
 }
@@ -242,14 +242,14 @@ static void planted_faults(void **state)
     /* deliver() stores 1 ms after note(); those that store() keeps have no delay */
     assert_true(histogram_percentile(&audit.stored, 50) >= 990000);
     assert_true(histogram_percentile(&audit.stored, 50) <= 1010000);
-    for (uint64_t i = 0; i < audit.entry_count; i++) {
-        uint64_t sequence = audit.entries[i].ledger.sequence;
+    for (uint64_t i = 0; i < audit.table.count; i++) {
+        uint64_t sequence = audit.table.entries[i].ledger.sequence;
         enum audit_verdict wanted = sequence == 3                     ? AUDIT_LOST
                                     : sequence >= 5 && sequence <= 7  ? AUDIT_CORRUPT
                                     : sequence == 9 || sequence == 10 ? AUDIT_DUPLICATED
                                     : sequence == 22                  ? AUDIT_REFUSED_PRESENT
                                                                       : AUDIT_FINE;
-        assert_int_equal(audit_judge(&audit, &audit.entries[i]), wanted);
+        assert_int_equal(audit_judge(&audit, &audit.table.entries[i]), wanted);
     }
     audit_close(&audit);
 }
@@ -417,15 +417,15 @@ static void ledgers(void **state)
     assert_int_equal(audit_add_ledger(&audit, BYTES("")), -EBADMSG);
     assert_int_equal(audit_add_ledger(&audit, BYTES("From: a@b\n")), -EBADMSG);
     assert_int_equal(audit_add_ledger(&audit, bytes_from_text(start)), 0);
-    assert_int_equal(audit.entry_count, 0);
+    assert_int_equal(audit.table.count, 0);
     (void)snprintf(text, sizeof(text), "%s%s", start, lines);
     assert_int_equal(audit_add_ledger(&audit, bytes_from_text(text)), 0);
-    assert_int_equal(audit.entry_count, 2);
+    assert_int_equal(audit.table.count, 2);
     assert_int_equal(audit.run_count, 2);
     assert_int_equal(audit.repeated_lines, 2);
     assert_int_equal(audit.bad_lines, 1); /* the generator was killed in its last line */
-    assert_int_equal(audit.entries[0].ledger.state, LEDGER_ACKED);
-    assert_int_equal(audit.entries[0].ledger.sent_ns, 900);
+    assert_int_equal(audit.table.entries[0].ledger.state, LEDGER_ACKED);
+    assert_int_equal(audit.table.entries[0].ledger.sent_ns, 900);
     assert_int_equal(audit.first_sent_ns, 900);
     audit_close(&audit);
 }
@@ -439,7 +439,7 @@ static void many_lines(void **state)
     struct audit_report report;
     uint8_t *text = malloc(LEDGER_LINE_MAX * (uint64_t)(MANY + 1));
     assert_non_null(text);
-    uint64_t size = ledger_put_start(text, RUN);
+    uint64_t size = ledger_put_start(text, &(struct ledger_start){.run = RUN});
     for (uint64_t i = 0; i < MANY; i++) {
         struct ledger_entry entry = {
             .run = RUN, .sequence = i, .sent_ns = NOW, .state = LEDGER_ACKED};
@@ -447,9 +447,9 @@ static void many_lines(void **state)
     }
     assert_int_equal(audit_open(&audit), 0);
     assert_int_equal(audit_add_ledger(&audit, bytes_make(text, size)), 0);
-    assert_int_equal(audit.entry_count, MANY);
+    assert_int_equal(audit.table.count, MANY);
     assert_int_equal(audit_add_ledger(&audit, bytes_make(text, size)), 0);
-    assert_int_equal(audit.entry_count, MANY);
+    assert_int_equal(audit.table.count, MANY);
     assert_int_equal(audit.repeated_lines, MANY);
     audit_sum(&audit, &report);
     assert_int_equal(report.lost, MANY);

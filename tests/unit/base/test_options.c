@@ -16,6 +16,7 @@ struct config {
     uint64_t size;
     uint64_t duration_ns;
     const char *spool;
+    struct option_list hosts;
     int durability;
     bool is_lmtp;
     bool is_ipv4;
@@ -50,6 +51,12 @@ static const struct option_row rows[] = {
      .offset = offsetof(struct config, spool),
      .argument = "DIR",
      .help = "where messages go [./spool]"},
+    {.kind = OPTION_LIST,
+     .letter = 'H',
+     .name = "host",
+     .offset = offsetof(struct config, hosts),
+     .argument = "NAME",
+     .help = "who may come"},
     {.kind = OPTION_SIZE,
      .name = "spool-size",
      .offset = offsetof(struct config, size),
@@ -88,7 +95,7 @@ static const struct options options = {
     .count = sizeof(rows) / sizeof(rows[0]),
 };
 
-#define WORDS_MAX 16
+#define WORDS_MAX 48
 
 struct run {
     struct config config;
@@ -181,6 +188,24 @@ static void test_operands_may_stand_anywhere(void **state)
     assert_false(run.config.is_quiet);
 }
 
+static void test_a_list_grows(void **state)
+{
+    struct run run;
+    (void)state;
+    setenv("SINK_HOST", "z", 1);
+    parse(&run, "-H a one --host=b -Hc");
+    assert_int_equal(run.result.outcome, OPTIONS_PARSED);
+    assert_int_equal(run.config.hosts.count, 3);
+    assert_string_equal(run.config.hosts.values[0], "a");
+    assert_string_equal(run.config.hosts.values[1], "b");
+    assert_string_equal(run.config.hosts.values[2], "c");
+    parse(&run, "-H1 -H2 -H3 -H4 -H5 -H6 -H7 -H8 -H9 -H10 -H11 -H12 -H13 -H14 -H15 -H16");
+    assert_int_equal(run.config.hosts.count, OPTION_LIST_MAX);
+    parse(&run, "");
+    assert_int_equal(run.config.hosts.count, 0);
+    unsetenv("SINK_HOST");
+}
+
 static void test_wrong(void **state)
 {
     static const struct {
@@ -207,6 +232,9 @@ static void test_wrong(void **state)
         {"-c", "-c, --connections needs a value, N: try 100, 10k, 1.5M"},
         {"--connections", "-c, --connections needs a value, N: try 100, 10k, 1.5M"},
         {"--spool", "--spool needs a value, DIR"},
+        {"--host", "-H, --host needs a value, NAME"},
+        {"-H1 -H2 -H3 -H4 -H5 -H6 -H7 -H8 -H9 -H10 -H11 -H12 -H13 -H14 -H15 -H16 -H17",
+         "-H, --host may be given 16 times at most"},
         {"--durability", "--durability needs a value, discard, page, disk"},
         {"-d abc", "-d, --duration 'abc' is not a time: try 10s, 500ms, 2m (see -k)"},
         {"-d -c", "-d, --duration '-c' is not a time: try 10s, 500ms, 2m (see -k)"},
@@ -332,6 +360,7 @@ static void test_help_text(void **state)
                     "\n"
                     "Store\n"
                     "      --spool DIR           where messages go [./spool]\n"
+                    "  -H, --host NAME           who may come\n"
                     "      --spool-size SIZE     bound of the whole spool\n"
                     "      --durability discard|page|disk-and-more\n"
                     "                            what 250 means [page]\n"
@@ -370,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_every_kind),
         cmocka_unit_test(test_ways_to_write_it),
         cmocka_unit_test(test_operands_may_stand_anywhere),
+        cmocka_unit_test(test_a_list_grows),
         cmocka_unit_test(test_wrong),
         cmocka_unit_test(test_a_long_wrong_name_is_no_harm),
         cmocka_unit_test(test_help_and_version),

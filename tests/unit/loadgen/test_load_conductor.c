@@ -32,6 +32,7 @@ static char ledger_path[40];
 static uint64_t acked;
 static uint64_t refused;
 static uint64_t unknown;
+static uint64_t recipients;
 static uint64_t date_ns;
 
 /* The options of a run as a line; the target is added. */
@@ -60,14 +61,22 @@ static void count_ledger(void)
     unknown = 0;
     assert_non_null(file);
     assert_non_null(fgets(line, sizeof line, file));
-    while (fgets(line, sizeof line, file) != NULL) {
-        assert_true(ledger_parse_entry(bytes_make(line, strlen(line) - 1), &entry));
+    recipients = 0;
+    while (fgets(line, sizeof line, file) != NULL && line[0] != '#') {
+        assert_true(ledger_parse_entry(bytes_make(line, strlen(line) - 1), LEDGER_FORMAT, &entry));
         acked += entry.state == LEDGER_ACKED;
         refused += entry.state == LEDGER_REFUSED;
         unknown += entry.state == LEDGER_UNKNOWN;
         assert_int_equal(entry.run, mail.run);
-        if (entry.state == LEDGER_ACKED) assert_true(entry.sent_ns > date_ns);
+        recipients += entry.recipients;
+        assert_int_equal(entry.accepted_ns != 0, entry.state != LEDGER_UNKNOWN);
+        if (entry.state != LEDGER_ACKED) continue;
+        assert_true(entry.sent_ns > date_ns);
+        assert_true(entry.accepted_ns >= entry.sent_ns);
+        assert_true(entry.accepted_ns < clock_realtime_ns());
+        assert_true(entry.recipients >= 1);
     }
+    assert_memory_equal(line, "# end clock=", 12);
     assert_int_equal(fclose(file), 0);
 }
 
@@ -103,6 +112,7 @@ static void run_against(const char *line, uint16_t port)
                                                load_tally_failed(&result.tally));
     assert_int_equal(acked + refused + unknown, result.tally.started);
     assert_int_equal(acked, result.tally.outcomes[LOAD_OUTCOME_ACCEPTED]);
+    assert_int_equal(recipients, result.tally.recipients_accepted);
     assert_int_equal(result.tally.service.total_count, acked);
     assert_int_equal(result.tally.stale, 0);
 }

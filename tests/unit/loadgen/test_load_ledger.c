@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,11 +34,19 @@ static void *write_entries(void *argument)
                                      .size = 1000 + sequence,
                                      .hash = ~sequence,
                                      .sent_ns = 7 * sequence,
-                                     .state = (enum ledger_state)(sequence % 3)};
+                                     .state = (enum ledger_state)(sequence % 3),
+                                     .recipients = (uint32_t)sequence % 7,
+                                     .accepted_ns = 8 * sequence};
         load_ledger_put(&buffer, &entry);
     }
     load_ledger_buffer_close(&buffer);
     return NULL;
+}
+
+/* Nobody sets the clock during the tests. */
+static void assert_same_clock(int64_t a_ns, int64_t b_ns)
+{
+    assert_in_range(a_ns - b_ns + (int64_t)CLOCK_NS_PER_MS, 0, 2 * CLOCK_NS_PER_MS);
 }
 
 static void check_file(void)
@@ -44,24 +54,33 @@ static void check_file(void)
     static bool is_seen[ENTRIES];
     char line[LEDGER_LINE_MAX + 2];
     struct ledger_entry entry;
-    uint64_t run;
+    struct ledger_start start;
+    int64_t end_clock_ns;
     uint32_t count = 0;
     FILE *file = fopen(path, "r");
 
     assert_non_null(file);
     assert_non_null(fgets(line, sizeof line, file));
-    assert_true(ledger_parse_start(bytes_make(line, strlen(line) - 1), &run));
-    assert_true(run == RUN);
-    while (fgets(line, sizeof line, file) != NULL) {
-        assert_true(ledger_parse_entry(bytes_make(line, strlen(line) - 1), &entry));
+    assert_true(ledger_parse_start(bytes_make(line, strlen(line) - 1), &start));
+    assert_true(start.run == RUN);
+    assert_int_equal(start.format, LEDGER_FORMAT);
+    assert_true(boot_id_equal(start.boot, boot_id_read()));
+    assert_same_clock(start.clock_ns, clock_offset_ns());
+    while (fgets(line, sizeof line, file) != NULL && count < ENTRIES) {
+        assert_true(ledger_parse_entry(bytes_make(line, strlen(line) - 1), start.format, &entry));
         assert_true(entry.sequence < ENTRIES);
         assert_false(is_seen[entry.sequence]);
         assert_true(entry.hash == ~entry.sequence);
         assert_int_equal(entry.state, entry.sequence % 3);
+        assert_int_equal(entry.recipients, entry.sequence % 7);
+        assert_int_equal(entry.accepted_ns, 8 * entry.sequence);
         is_seen[entry.sequence] = true;
         count++;
     }
     assert_int_equal(count, ENTRIES);
+    assert_true(ledger_parse_end(bytes_make(line, strlen(line) - 1), &end_clock_ns));
+    assert_same_clock(end_clock_ns, start.clock_ns);
+    assert_null(fgets(line, sizeof line, file));
     assert_int_equal(fclose(file), 0);
 }
 
