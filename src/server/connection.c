@@ -108,9 +108,21 @@ static void cancel_receive(struct connection_shared *shared, struct connection *
     cancel_operation(shared, connection, RING_OP_RECEIVE);
 }
 
+/* A client that waits for each reply never gets those to two commands in one send. */
+static void watch_pipelining(struct connection_shared *shared, struct connection *connection)
+{
+    uint16_t commands = (uint16_t)connection->session.command_count;
+    bool is_pipelining = (uint16_t)(commands - connection->commands_answered) > 1;
+    connection->commands_answered = commands;
+    if (!is_pipelining || connection->has_pipelined) return;
+    connection->has_pipelined = true;
+    counter_add(&shared->counters->pipelined, 1);
+}
+
 static void send_replies(struct connection_shared *shared, struct connection *connection)
 {
     CHECK(!connection->is_sending);
+    watch_pipelining(shared, connection);
     connection->is_sending = true;
     connection->operation_count++;
     ring_send(shared->ring, connection->socket, outbox_sendable(&connection->outbox),
@@ -276,7 +288,12 @@ static void answer_message(struct connection_shared *shared, struct connection *
 static bool is_settled(struct connection_shared *shared, struct connection *connection,
                        enum transaction_outcome outcome, const struct transaction_verdict *verdict)
 {
-    if (outcome == TRANSACTION_DECIDED) answer_message(shared, connection, verdict);
+    if (outcome == TRANSACTION_DECIDED) {
+        bool was_chunked = smtp_session_was_chunked(&connection->session);
+        if (was_chunked && verdict->verdict == SMTP_STORED)
+            counter_add(&shared->counters->chunked, 1);
+        answer_message(shared, connection, verdict);
+    }
     return outcome != TRANSACTION_WAITS;
 }
 

@@ -64,20 +64,22 @@ struct connection {
     struct hold held; /* input that came while none was taken */
     struct smtp_session session;
     struct transaction transaction;
-    uint16_t operation_count; /* in flight */
-    uint8_t close_reason;     /* enum close_reason; CLOSE_NONE while it is served */
-    bool is_receiving;        /* a multishot receive is in flight */
+    uint16_t operation_count;   /* in flight */
+    uint16_t commands_answered; /* up to the last send; wraps */
+    uint8_t close_reason;       /* enum close_reason; CLOSE_NONE while it is served */
+    bool is_receiving;          /* a multishot receive is in flight */
     bool is_sending;
     bool is_flush_queued;
     bool is_resume_queued;
     bool is_undecided_queued;
     bool is_step_owed; /* the session stopped for want of room for replies */
     bool is_starved_queued;
-    bool is_cancelling; /* the receive's cancel was submitted */
-    bool is_closing_socket;
-    bool is_forced;       /* replies that are left are not sent any more */
-    bool has_peer_closed; /* end of input seen, possibly behind held input */
-    bool is_send_cancelled;
+    bool is_cancelling;         /* the receive's cancel was submitted */
+    bool is_closing_socket : 1; /* these are set once: they share an octet */
+    bool is_forced : 1;         /* replies that are left are not sent any more */
+    bool has_peer_closed : 1;   /* end of input seen, possibly behind held input */
+    bool is_send_cancelled : 1;
+    bool has_pipelined : 1;
     uint8_t peer_size; /* octets of `peer`; 0: not looked up yet */
     char peer[CONNECTION_PEER_MAX];
 };

@@ -1,6 +1,11 @@
 /*
  * counters -- what one worker counts, and every way a connection ends.
  *
+ * `pipelined` is one that got the replies to several commands in one send: who waits for each reply
+ * never does. It counts from its first such send; commands that came singly over a slow line, and
+ * one command behind a final dot, are not seen. `chunked` counts what was committed, also if its
+ * 250 was revoked by a failed sync.
+ *
  * Thread:     one worker adds, any thread reads: relaxed loads and stores, never a locked
  * instruction.
  */
@@ -40,9 +45,11 @@ enum close_reason {
     X(closed, "connections closed")                                                                \
     X(refused_full, "connections answered 421: the limit was reached")                             \
     X(refused_descriptors, "connections answered 421: no descriptor was left")                     \
+    X(pipelined, "connections that pipelined commands")                                            \
     X(messages, "messages answered 250")                                                           \
     X(recipients, "recipients of those messages")                                                  \
     X(content_bytes, "octets of content received")                                                 \
+    X(chunked, "messages that came by BDAT")                                                       \
     X(aborted, "transactions dropped before their end")                                            \
     X(refused_space, "452: the spool is full")                                                     \
     X(refused_memory, "452: envelope memory used up")                                              \

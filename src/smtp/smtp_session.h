@@ -110,7 +110,7 @@ struct smtp_session {
     bool is_binary;           /* MAIL said BODY=BINARYMIME */
     bool is_too_big;          /* content is past the limit: drain it, then 552 */
     bool is_swallowing;       /* a refused chunk: its octets go nowhere, then pending_reply */
-    bool is_last_chunk;       /* BDAT LAST */
+    bool is_last_chunk;       /* BDAT LAST; behind it, until the next DATA */
     bool owes_newline;        /* normalizing: a lone LF was taken, CR LF is to be told */
     bool has_lost_recipients; /* a RCPT of this transaction was refused */
     bool is_after_cr;         /* the last octet of the unfinished line was CR */
@@ -170,6 +170,12 @@ static inline struct bytes smtp_session_helo(const struct smtp_session *session)
 
 /* What the dialogue is, as "with" of a Received line has it (RFC 3848, 6531 4.3); static memory. */
 struct bytes smtp_session_protocol(const struct smtp_session *session);
+
+/* After WANT_VERDICT: the message came by BDAT, not by DATA. */
+static inline bool smtp_session_was_chunked(const struct smtp_session *session)
+{
+    return session->is_last_chunk;
+}
 
 /* LMTP: replies to the last message, which is stored, that are still to be written. */
 uint32_t smtp_session_queued_left(const struct smtp_session *session);

@@ -175,6 +175,7 @@ static void take_data(struct smtp_turn *turn, const struct smtp_command *command
         smtp_turn_answer_bad(turn, reply);
         return;
     }
+    session->is_last_chunk = false;
     session->pending = SMTP_PENDING_DATA;
     smtp_turn_end(turn, SMTP_DATA_BEGINS);
 }
