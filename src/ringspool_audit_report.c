@@ -143,7 +143,7 @@ static void bars_put(const struct histogram *waits, uint64_t uncertain_ns)
     uint32_t steps = count_steps(waits, to_ns, counts);
     for (uint32_t i = 0; i < steps; i++)
         if (counts[i] > most) most = counts[i];
-    for (; counts[step] == 0; step++)
+    for (; step < steps && counts[step] == 0; step++)
         to_ns = step_after(to_ns);
     for (; step < steps; step++, to_ns = step_after(to_ns)) {
         (void)printf("  < %9s %12" PRIu64 "  ", units_format_duration(text, to_ns), counts[step]);
