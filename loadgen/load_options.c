@@ -297,7 +297,8 @@ static const struct option_row rows[] = {
      .name = "watch",
      FIELD(watch),
      .argument = "LIST",
-     .help = "pid:N | unit:NAME: CPU, memory and disk of the server's processes, each second"},
+     .help = "pid:N | unit:NAME | cgroup:PATH: CPU, memory and disk of the server's processes, "
+             "each second"},
     {.kind = OPTION_TEXT,
      .name = "samples",
      FIELD(samples),

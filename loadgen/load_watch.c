@@ -253,6 +253,17 @@ static bool find_unit(struct load_watch *watch, const char *name)
     return watch->cgroup[0] != '\0';
 }
 
+/* A group's directory, or its name below where groups are mounted. */
+static bool find_group(struct load_watch *watch, const char *path)
+{
+    char procs[LOAD_WATCH_PATH_MAX + 16];
+    int size = snprintf(watch->cgroup, sizeof watch->cgroup, "%s%s",
+                        path[0] == '/' ? "" : CGROUPS "/", path);
+    if (size < 0 || (size_t)size >= sizeof watch->cgroup) return false;
+    (void)snprintf(procs, sizeof procs, "%s/cgroup.procs", watch->cgroup);
+    return access(procs, R_OK) == 0;
+}
+
 static bool find_process(struct load_watch *watch, const char *number)
 {
     char line[LINE_SIZE];
@@ -273,15 +284,19 @@ static bool open_one(struct load_watch *watch, const char *text, size_t size, ch
     const char *what = watch->what;
     bool is_pid = strncmp(what, "pid:", 4) == 0;
     bool is_unit = strncmp(what, "unit:", 5) == 0;
+    bool is_group = strncmp(what, "cgroup:", 7) == 0;
 
     if (is_pid && find_process(watch, what + 4)) return true;
     if (is_unit && what[5] != '\0' && find_unit(watch, what + 5)) return true;
-    if (is_pid || is_unit)
+    if (is_group && what[7] != '\0' && find_group(watch, what + 7)) return true;
+    if (is_pid || is_unit || is_group)
         (void)snprintf(error, LOAD_WATCH_ERROR_MAX, "--watch %s: there is no such %s here", what,
-                       is_pid ? "process" : "unit: see systemctl status");
+                       is_pid    ? "process"
+                       : is_unit ? "unit: see systemctl status"
+                                 : "control group");
     else
         (void)snprintf(error, LOAD_WATCH_ERROR_MAX,
-                       "--watch '%s': try pid:1234 or unit:postfix.service", what);
+                       "--watch '%s': try pid:1234, unit:postfix.service or cgroup:PATH", what);
     return false;
 }
 

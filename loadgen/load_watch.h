@@ -1,8 +1,9 @@
 /*
  * load_watch -- what the server's processes take of CPU, memory and disk while they are loaded.
  *
- *   pid:N       the process and what it started, and what these started
- *   unit:NAME   all processes of the unit's control group
+ *   pid:N         the process and what it started, and what these started
+ *   unit:NAME     all processes of the unit's control group
+ *   cgroup:PATH   of that group: its directory, or its path below /sys/fs/cgroup
  *
  * Errors:     what can't be found at the start is refused; what is gone later is not known.
  * Bounds:     LOAD_WATCHES_MAX; LOAD_WATCH_PROCESSES_MAX processes.

@@ -32,6 +32,9 @@ CACHE = os.environ.get("RINGSINK_PEERS") or os.path.expanduser("~/.cache/ringsin
 
 # What is unpacked together; libraries they lack are found out and added.
 PEERS = {
+    # With the configuration that Debian ships: scripts/mta_servers.py.
+    "debianexim": ("exim4-daemon-light", "exim4-config"),
+    "debianpostfix": ("postfix",),
     "dma": ("dma",),
     "exim": ("exim4-daemon-light",),
     "mailutils": ("mailutils",),
@@ -233,10 +236,14 @@ class Home:
         os.chmod(path, mode)
         return path
 
-    def inside(self, *command):
-        """A command that sees this home's folders where the machine's are."""
+    def covered(self, *command):
+        """A command of root's that sees this home's folders where the machine's are."""
         mounts = "".join(f"mount --bind '{source}' '{target}'\n" for target, source in self.covers.items())
-        return as_root("unshare", "--mount", "sh", "-ec", mounts + 'exec "$@"', "sh", *command)
+        return ["unshare", "--mount", "sh", "-ec", mounts + 'exec "$@"', "sh", *command]
+
+    def inside(self, *command):
+        """The same for anybody."""
+        return as_root(*self.covered(*command))
 
     def give_to_root(self):
         if os.geteuid() != 0:
@@ -251,11 +258,12 @@ class Relay:
 
     USERS = ()
     FOLDERS = ()
+    PEER = None  # its packages' name in PEERS, else that of the class
 
     def __init__(self, relay_to):
         self.relay_to = relay_to
         self.port = free_port()
-        self.home = Home(type(self).__name__.lower(), self.USERS, self.FOLDERS)
+        self.home = Home(self.PEER or type(self).__name__.lower(), self.USERS, self.FOLDERS)
         self.log = tempfile.TemporaryFile("w+")
         try:
             command = self.prepare()
@@ -286,11 +294,12 @@ class Relay:
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, timeout=30)
         return text + logs.stdout.decode("utf-8", "replace")
 
+    def has_ended(self):
+        return self.process.poll() is not None
+
     def wait_listening(self, seconds=30):
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                break
+        while time.monotonic() < end and not self.has_ended():
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 5) as probe:
                     if probe.recv(4) == b"220 ":
@@ -487,7 +496,7 @@ postlog   unix-dgram n - n - 1 postlogd
     # The folders that Postfix would make while it checks its installation, which takes two seconds.
     START = """
 cd "$1/queue"
-mkdir active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace
+mkdir -p active bounce corrupt defer deferred flush hold incoming maildrop pid private public saved trace
 chown postfix active bounce corrupt defer deferred flush hold incoming maildrop private public saved trace ../data
 chgrp postdrop maildrop public
 chmod 1730 maildrop

@@ -85,10 +85,13 @@ class Watch(unittest.TestCase):
                 file.write(str(process.pid))
         except OSError as error:
             self.skipTest(f"no control groups of one's own here: {error}")
-        _, saved, _ = self.load("unit:" + os.path.basename(group)[:-len(".service")])
-        [watch] = saved["watch"]
-        self.assertGreater(max(watch["cpu_ratio"][1:3]), 0.05)
-        self.assertGreater(watch["rss_bytes"][1], 40 << 20)
+        name = os.path.basename(group)
+        result, saved, _ = self.load(f"unit:{name[:-len('.service')]},cgroup:{below},cgroup:{name}/below")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(len(saved["watch"]), 3)
+        for watch in saved["watch"]:
+            self.assertGreater(max(watch["cpu_ratio"][1:3]), 0.05)
+            self.assertGreater(watch["rss_bytes"][1], 40 << 20)
 
     def test_what_ends_is_not_known_any_more(self):
         process = subprocess.Popen(["sleep", "1"])
@@ -99,7 +102,8 @@ class Watch(unittest.TestCase):
         self.assertEqual(rows[-1]["watch1_cpu"], "")
 
     def test_what_is_not_there_is_refused(self):
-        for what in ("pid:999999999", "pid:", "pid:1x", "unit:no-such-unit-anywhere", "unit:", "rss", "pid:1,pid:1,pid:1,pid:1,pid:1"):
+        for what in ("pid:999999999", "pid:", "pid:1x", "unit:no-such-unit-anywhere", "unit:", "cgroup:", "cgroup:no-such-group",
+                     "cgroup:/tmp", "rss", "pid:1,pid:1,pid:1,pid:1,pid:1"):
             result, _, _ = self.load(what)
             self.assertEqual(result.returncode, 2, what)
             self.assertIn("--watch", result.stderr)
