@@ -143,6 +143,11 @@ static void reset(struct load_clients *clients, struct load_client *client)
     ring_cancel(clients->ring, load_client_token(client, RING_OP_RECEIVE),
                 load_client_token(client, RING_OP_CANCEL));
     client->operations++;
+    if (client->is_sending) {
+        ring_cancel(clients->ring, load_client_token(client, RING_OP_SEND),
+                    load_client_token(client, RING_OP_CANCEL));
+        client->operations++;
+    }
     leave(clients, client, true);
     set_deadline(clients, client, LOAD_NEVER);
 }
@@ -525,10 +530,11 @@ static void take_line(struct load_clients *clients, struct load_client *client,
         load_tally_reply(load_flight_tally(clients, client), phase, line,
                          load_clients_since(clients, clients->measure_ns));
         record_reply(clients, client, phase);
-        if (line->code >= 400) log_refusal(client, phase, line);
     }
     bool was_goodbye = load_session_said_goodbye(session);
     enum load_session_event event = load_session_reply(session, clients->script, line, is_last);
+    if (is_last && (line->code >= 400 || event == LOAD_EVENT_PROTOCOL))
+        log_refusal(client, phase, line);
     act_on_event(clients, client, event, phase);
     if (session->state == LOAD_IDLE && client->flight_count > 0) {
         const struct load_flight *flight = load_client_flight(client, 0);

@@ -9,26 +9,31 @@
 
 #define SEED_OF_DIALOGUES   0xd1a109f3ull
 #define SEED_OF_REPETITIONS 0x4e9ea7ull
-#define OWED_MAX            4096u
 #define WORD_MAX            64u
+
+/* What has to be the same where a repeat ends as where it began. */
+struct standing {
+    bool is_content;     /* DATA was answered 3xx; its dot has not been sent */
+    bool is_line_begun;  /* a C: ended without its LF                        */
+    uint64_t chunk_left; /* octets of a BDAT still to be sent                */
+};
 
 /* What is known while a file is read. */
 struct reader {
     struct load_dialogues *dialogues;
     char *error;
     uint32_t line;
-    bool is_implied;          /* the dialogue began without a line `session`         */
-    bool is_over;             /* close or reset stood                                */
-    bool is_content;          /* DATA was answered 3xx; its dot has not been sent    */
-    bool is_message_possible; /* and nothing of the content either                   */
+    bool is_implied; /* the dialogue began without a line `session`         */
+    bool is_over;    /* close or reset stood                                */
+    bool has_sent;   /* a command, in this dialogue                         */
+    struct standing standing;
+    struct standing at_repeat;
+    bool is_message_possible; /* content has been asked for, and nothing of it was sent */
+    bool awaits_data;         /* DATA was sent, and not answered 3xx yet             */
+    bool awaits_auth;         /* AUTH was sent, likewise                             */
     bool is_login;            /* RFC 4954 4: 334 wants a line that is no command     */
-    uint64_t chunk_left;      /* octets of a BDAT still to be sent                   */
     uint32_t repeat;          /* index of the REPEAT that is open, plus 1; 0: none   */
     uint64_t messages;
-    enum load_phase owed[OWED_MAX]; /* replies to what was sent, a ring                  */
-    bool owed_verdict[OWED_MAX];
-    uint32_t owed_first, owed_count;
-    uint32_t last_verdict; /* index of the last EXPECT of a message's, plus 1     */
 };
 
 __attribute__((format(printf, 2, 3))) static bool fail(struct reader *reader, const char *format,
@@ -97,7 +102,8 @@ static bool end_dialogue(struct reader *reader)
     if (dialogue->messages_max > dialogues->messages_max)
         dialogues->messages_max = dialogue->messages_max;
     if (reader->repeat != 0) return fail(reader, "a repeat lacks its end");
-    if (reader->chunk_left > 0) return fail(reader, "a BDAT is longer than what follows it");
+    if (reader->standing.chunk_left > 0)
+        return fail(reader, "a BDAT is longer than what follows it");
     if (dialogue->step_count == 0) return fail(reader, "session %s has no steps", dialogue->name);
     return true;
 }
@@ -116,10 +122,10 @@ static bool begin_dialogue(struct reader *reader, const char *name, double weigh
     dialogue->weight = weight;
     dialogue->first_step = dialogues->step_count;
     dialogues->weight_sum += weight;
-    reader->is_over = reader->is_content = reader->is_message_possible = reader->is_login = false;
-    reader->messages = 0;
-    reader->owed_count = 0;
-    reader->last_verdict = 0;
+    *reader = (struct reader){.dialogues = dialogues,
+                              .error = reader->error,
+                              .line = reader->line,
+                              .is_implied = reader->is_implied};
     return true;
 }
 
@@ -167,18 +173,7 @@ static struct load_step *add_step(struct reader *reader, enum load_step_kind kin
     return step;
 }
 
-/* ---- what replies belong to ---- */
-
-static bool owe(struct reader *reader, struct load_step *step, bool is_verdict)
-{
-    step->is_owed = true;
-    if (reader->owed_count == OWED_MAX)
-        return fail(reader, "%u commands without one S: between them; try repeat", OWED_MAX);
-    uint32_t place = (reader->owed_first + reader->owed_count++) % OWED_MAX;
-    reader->owed[place] = step->phase;
-    reader->owed_verdict[place] = is_verdict;
-    return true;
-}
+/* ---- C: ---- */
 
 static enum load_phase phase_of(struct bytes line)
 {
@@ -212,8 +207,6 @@ static uint64_t chunk_of(struct bytes line)
     return bytes_to_number(number, &size) ? size : 0;
 }
 
-/* ---- C: ---- */
-
 /* Octets of a chunk are no commands, whatever they say. */
 static bool send_chunk(struct reader *reader, const struct load_step *step, uint32_t size)
 {
@@ -221,41 +214,44 @@ static bool send_chunk(struct reader *reader, const struct load_step *step, uint
     if (load_phrase_has(phrases, &step->phrase, LOAD_PIECE_SESSION) ||
         load_phrase_has(phrases, &step->phrase, LOAD_PIECE_REPETITION))
         return fail(reader, "{n} and {i} are of no known length: a BDAT can't count them");
-    if (size > reader->chunk_left)
+    uint64_t left = reader->standing.chunk_left;
+    if (size > left)
         return fail(reader, "goes on beyond its BDAT by %llu octets (\\c leaves CR LF out)",
-                    (unsigned long long)(size - reader->chunk_left));
-    reader->chunk_left -= size;
+                    (unsigned long long)(size - left));
+    reader->standing.chunk_left = left - size;
     return true;
 }
 
-static bool send_command(struct reader *reader, struct load_step *step)
+/* RFC 3030 2: only the last chunk is answered by what becomes of the message. */
+static bool is_last_chunk(struct bytes line)
+{
+    static const char last[] = " LAST\r\n";
+    return line.size >= sizeof last - 1 &&
+           bytes_equal_ignoring_case(
+               bytes_make(line.data + line.size - (sizeof last - 1), sizeof last - 1),
+               BYTES(" LAST\r\n"));
+}
+
+static void send_command(struct reader *reader, struct load_step *step)
 {
     struct bytes line = load_phrase_beginning(&reader->dialogues->phrases, &step->phrase);
 
-    if (reader->is_content) { /* RFC 5321 4.5.2: up to the dot */
+    if (reader->standing.is_content) { /* RFC 5321 4.5.2: up to the dot */
         reader->is_message_possible = false;
-        if (!bytes_equal(line, BYTES(".\r\n"))) return true;
-        reader->is_content = false;
+        if (!bytes_equal(line, BYTES(".\r\n"))) return;
+        reader->standing.is_content = false;
+        step->is_final = true;
         step->phase = LOAD_PHASE_DOT;
-        return owe(reader, step, false);
+    } else {
+        step->phase = reader->is_login ? LOAD_PHASE_AUTH : phase_of(line);
+        reader->awaits_data = step->phase == LOAD_PHASE_DATA;
+        reader->awaits_auth = step->phase == LOAD_PHASE_AUTH;
+        reader->is_login = false;
     }
-    step->phase = reader->is_login ? LOAD_PHASE_AUTH : phase_of(line);
-    reader->is_login = false;
-    if (step->phase == LOAD_PHASE_DOT) reader->chunk_left = chunk_of(line);
-    return owe(reader, step, false);
-}
-
-/* A line that is sent in parts is one command: only its beginning says which. */
-static bool is_line_begun(const struct reader *reader)
-{
-    const struct load_dialogues *dialogues = reader->dialogues;
-    for (uint32_t index = dialogues->step_count - 1; index-- > current(reader)->first_step;) {
-        const struct load_step *step = &dialogues->steps[index];
-        if (step->kind == LOAD_STEP_PAUSE) continue;
-        return step->kind == LOAD_STEP_SEND &&
-               !load_phrase_ends_line(&dialogues->phrases, &step->phrase);
-    }
-    return false;
+    step->is_owed = true;
+    if (step->phase != LOAD_PHASE_DOT || step->is_final) return;
+    step->is_final = is_last_chunk(line);
+    reader->standing.chunk_left = chunk_of(line);
 }
 
 static bool read_client(struct reader *reader, struct bytes text)
@@ -272,8 +268,12 @@ static bool read_client(struct reader *reader, struct bytes text)
     if (size > LOAD_DIALOGUE_SENT_MAX)
         return fail(reader, "sends %u octets; at most %u a C:", size, LOAD_DIALOGUE_SENT_MAX);
     if (size > dialogues->sent_max) dialogues->sent_max = size;
-    if (reader->chunk_left > 0) return send_chunk(reader, step, size);
-    return is_line_begun(reader) || send_command(reader, step);
+    reader->has_sent = true;
+    if (reader->standing.chunk_left > 0) return send_chunk(reader, step, size);
+    /* A line that is sent in parts is one command: its beginning says which. */
+    if (!reader->standing.is_line_begun) send_command(reader, step);
+    reader->standing.is_line_begun = !load_phrase_ends_line(&dialogues->phrases, &step->phrase);
+    return true;
 }
 
 /* ---- S: ---- */
@@ -301,28 +301,6 @@ static bool is_greeting(const struct reader *reader)
     return current(reader)->first_step == reader->dialogues->step_count;
 }
 
-/* Which command this answers: the oldest one that is owed a reply, else the same as before. */
-static void settle(struct reader *reader, struct load_step *step)
-{
-    struct load_dialogues *dialogues = reader->dialogues;
-    uint32_t index = dialogues->step_count - 1;
-    step->settles = reader->owed_count > 0;
-    if (step->settles) {
-        step->phase = reader->owed[reader->owed_first % OWED_MAX];
-        step->is_verdict = reader->owed_verdict[reader->owed_first % OWED_MAX];
-        reader->owed_first = (reader->owed_first + 1) % OWED_MAX;
-        reader->owed_count--;
-    } else if (index > current(reader)->first_step) {
-        const struct load_step *before = step - 1;
-        step->phase = before->phase;
-        step->is_verdict = before->kind == LOAD_STEP_EXPECT && before->is_verdict;
-    }
-    step->is_last_verdict = step->is_verdict;
-    bool goes_on = step->is_verdict && reader->last_verdict == index;
-    if (goes_on) dialogues->steps[index - 1].is_last_verdict = false;
-    if (step->is_verdict) reader->last_verdict = index + 1;
-}
-
 static bool read_server(struct reader *reader, struct bytes text)
 {
     struct load_step expected = {.kind = LOAD_STEP_EXPECT, .line = reader->line};
@@ -333,19 +311,19 @@ static bool read_server(struct reader *reader, struct bytes text)
     if (!parse_codes(&expected, word))
         return fail(reader, "S: takes a code from 200 to 599, its beginning, or some: 250|451");
     if (text.size > LOAD_DIALOGUE_ERROR_MAX / 4) return fail(reader, "S: its text is too long");
-    if (is_greeting(reader))
+    if (is_greeting(reader) && text.size == 0)
         return load_step_accepts(&expected, 220, bytes_make(NULL, 0)) ||
                fail(reader, "S: stands first, for the greeting: that has to be 220");
+    if (!reader->has_sent)
+        return fail(reader, "S: stands behind what it answers; the greeting is 220");
     struct load_dialogues *dialogues = reader->dialogues;
     struct load_step *step = add_step(reader, LOAD_STEP_EXPECT);
     *step = expected;
-    step->phase = LOAD_PHASE_OTHER;
     step->text = load_phrases_keep(&dialogues->phrases, text);
-    settle(reader, step);
-    bool goes_ahead = step->codes[0][0] / 100 == 3;
-    reader->is_login = goes_ahead && step->phase == LOAD_PHASE_AUTH;
-    if (goes_ahead && step->phase == LOAD_PHASE_DATA)
-        reader->is_content = reader->is_message_possible = true;
+    if (step->codes[0][0] / 100 != 3) return true;
+    reader->is_login = reader->awaits_auth;
+    if (reader->awaits_data) reader->standing.is_content = reader->is_message_possible = true;
+    reader->awaits_data = reader->awaits_auth = false;
     return true;
 }
 
@@ -363,17 +341,17 @@ static bool read_message(struct reader *reader, struct bytes rest)
     reader->messages += repetitions;
     if (reader->messages > LOAD_DIALOGUE_MESSAGES_MAX)
         return fail(reader, "at most %u messages a session", LOAD_DIALOGUE_MESSAGES_MAX);
-    reader->is_content = reader->is_message_possible = false;
+    reader->standing.is_content = reader->is_message_possible = false;
     struct load_step *step = add_step(reader, LOAD_STEP_MESSAGE);
     step->phase = LOAD_PHASE_DOT;
-    return owe(reader, step, true);
+    step->is_owed = step->is_final = true;
+    return true;
 }
 
 static bool read_pause(struct reader *reader, struct bytes rest)
 {
     char text[WORD_MAX] = "";
     struct load_step *step = add_step(reader, LOAD_STEP_PAUSE);
-    if (step > reader->dialogues->steps) step->phase = (step - 1)->phase;
     if (copy_word(rest, text) && load_pause_parse(&step->pause, text)) return true;
     return fail(reader, "pause '%s': try 50ms, 10ms-2s, exp:50ms; an hour at most", text);
 }
@@ -398,6 +376,7 @@ static bool read_repeat(struct reader *reader, struct bytes rest)
     if (reader->repeat != 0) return fail(reader, "a repeat within a repeat");
     struct load_step *step = add_step(reader, LOAD_STEP_REPEAT);
     reader->repeat = reader->dialogues->step_count;
+    reader->at_repeat = reader->standing;
     if (copy_word(rest, text) && parse_span(text, &step->least, &step->most)) return true;
     return fail(reader, "repeat '%s': try 3 or 1-5, at most %u", text, LOAD_DIALOGUE_REPEATS_MAX);
 }
@@ -408,8 +387,11 @@ static bool read_end(struct reader *reader, struct bytes rest)
     if (rest.size > 0) return fail(reader, "end stands alone");
     if (reader->repeat == 0) return fail(reader, "end without a repeat");
     if (reader->repeat == dialogues->step_count) return fail(reader, "repeats nothing");
-    if (reader->is_content || reader->chunk_left > 0)
-        return fail(reader, "content goes on beyond what is repeated");
+    if (reader->standing.is_content != reader->at_repeat.is_content ||
+        reader->standing.chunk_left != reader->at_repeat.chunk_left)
+        return fail(reader, "content begins or ends in what is repeated, but not both");
+    if (reader->standing.is_line_begun != reader->at_repeat.is_line_begun)
+        return fail(reader, "a line begins or ends in what is repeated, but not both");
     struct load_step *step = add_step(reader, LOAD_STEP_END);
     step->partner = reader->repeat - 1;
     dialogues->steps[step->partner].partner = dialogues->step_count - 1;
@@ -441,7 +423,10 @@ static bool read_step(struct reader *reader, struct bytes line)
         if (line.size > 0 && line.data[0] == ' ') (void)bytes_take(&line, 1);
         return read_client(reader, line);
     }
-    if (bytes_equal(word, BYTES("S:"))) return read_server(reader, rest);
+    if (bytes_start_with(line, BYTES("S:"))) {
+        (void)bytes_take(&line, 2);
+        return read_server(reader, trim(line));
+    }
     if (bytes_equal(word, BYTES("message"))) return read_message(reader, rest);
     if (bytes_equal(word, BYTES("pause"))) return read_pause(reader, rest);
     if (bytes_equal(word, BYTES("repeat"))) return read_repeat(reader, rest);

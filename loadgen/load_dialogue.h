@@ -16,7 +16,7 @@
  * Bounds:     LOAD_DIALOGUES_MAX dialogues in LOAD_DIALOGUE_FILE_MAX octets, LOAD_DIALOGUE_SENT_MAX
  *             octets a C:, LOAD_DIALOGUE_MESSAGES_MAX messages a session.
  * Invariants: (1) the seed and a session's number alone decide its dialogue and its repetitions.
- *             (2) each S: knows which command it answers.
+ *             (2) what is sent is a command or content of one, as RFC 5321 has it.
  */
 #pragma once
 
@@ -35,7 +35,7 @@
 #define LOAD_DIALOGUE_SENT_MAX     8192u
 #define LOAD_DIALOGUE_CODES_MAX    4u
 #define LOAD_DIALOGUE_REPEATS_MAX  100000u
-#define LOAD_DIALOGUE_MESSAGES_MAX 100000u
+#define LOAD_DIALOGUE_MESSAGES_MAX 1000u
 #define LOAD_DIALOGUE_ERROR_MAX    300u
 
 enum load_step_kind {
@@ -52,11 +52,9 @@ enum load_step_kind {
 struct load_step {
     enum load_step_kind kind;
     uint32_t line;             /* of the file                                        */
-    enum load_phase phase;     /* SEND: of its command; EXPECT: of what it answers   */
+    enum load_phase phase;     /* SEND, MESSAGE, PAUSE: of the command               */
     bool is_owed;              /* SEND, MESSAGE: a reply                             */
-    bool settles;              /* EXPECT: what is owed; else one more to the same    */
-    bool is_verdict;           /* EXPECT: on a generated message                     */
-    bool is_last_verdict;      /* LMTP has several                                   */
+    bool is_final;             /* and it ends content: LMTP owes one a recipient     */
     struct load_phrase phrase; /* SEND                                           */
     uint32_t code_count;       /* EXPECT: pairs of lowest and highest                */
     uint16_t codes[LOAD_DIALOGUE_CODES_MAX][2];

@@ -119,17 +119,24 @@ void load_flight_judge(struct load_clients *clients, struct load_client *client,
 }
 
 /* --session: how the dialogue went; the run's end may cut it. */
-static void note_score(struct load_tally *tally, const struct load_replay *replay,
+static void note_score(struct load_tally *tally, const struct load_session *session,
                        enum load_outcome outcome)
 {
+    const struct load_replay *replay = &session->replay;
     uint32_t dialogue = (uint32_t)(replay->dialogue - replay->dialogues->dialogues);
-    const struct load_step *step = load_replay_expects(replay);
+    uint32_t line = session->failed_line != 0 ? session->failed_line : load_replay_line(replay);
 
-    if (step == NULL) step = load_replay_step(replay);
     if (outcome == LOAD_OUTCOME_ACCEPTED)
         load_score_as_written(&tally->score, dialogue);
     else if (outcome != LOAD_OUTCOME_UNFINISHED)
-        load_score_failed(&tally->score, dialogue, step == NULL ? 0 : step->line);
+        load_score_failed(&tally->score, dialogue, line);
+}
+
+/* --session: a message whose last verdict was not as written, or that has none. */
+static enum ledger_state unjudged_state(const struct load_session *session)
+{
+    if (session->news == LOAD_REPLAY_KEPT) return LEDGER_ACKED;
+    return session->news == LOAD_REPLAY_NOT_KEPT ? LEDGER_REFUSED : LEDGER_UNKNOWN;
 }
 
 void load_flight_end(struct load_clients *clients, struct load_client *client,
@@ -142,7 +149,7 @@ void load_flight_end(struct load_clients *clients, struct load_client *client,
 
     if (is_replayed) {
         flight->length = flight->kept_length;
-        note_score(tally, &client->session.replay, outcome);
+        note_score(tally, &client->session, outcome);
     }
     tally->outcomes[outcome]++;
     clients->tally.last_end_ns = clients->now_ns;
@@ -159,7 +166,7 @@ void load_flight_end(struct load_clients *clients, struct load_client *client,
     if (!is_replayed)
         record_ledger(clients, flight, ledger_state(outcome), client->session.recipients_accepted);
     else if (flight->is_unjudged)
-        record_ledger(clients, flight, ledger_state(outcome), RECIPIENTS_UNKNOWN);
+        record_ledger(clients, flight, unjudged_state(&client->session), RECIPIENTS_UNKNOWN);
     if (client->sending == 0)
         client->is_sending_content = false;
     else

@@ -76,8 +76,9 @@ enum load_replay_wants load_replay_wants(const struct load_replay *replay)
     switch (step->kind) {
     case LOAD_STEP_SEND:
         return LOAD_REPLAY_SENDS;
-    case LOAD_STEP_MESSAGE:
-        return LOAD_REPLAY_MESSAGE;
+    case LOAD_STEP_MESSAGE: /* one at a time: the caller remembers what it was until it is judged */
+        return replay->messages > replay->messages_judged ? LOAD_REPLAY_AWAITS
+                                                          : LOAD_REPLAY_MESSAGE;
     case LOAD_STEP_PAUSE:
         return LOAD_REPLAY_PAUSES;
     case LOAD_STEP_EXPECT:
@@ -154,7 +155,7 @@ uint64_t load_replay_message(const struct load_replay *replay)
     return (replay->number - 1) * replay->dialogues->messages_max + replay->messages + 1;
 }
 
-/* Goes to the next EXPECT, which may be the step at `place`; NULL behind the last. */
+/* Goes to the next S:, which may be the step at `place`; NULL behind the last. */
 static const struct load_step *find_expect(const struct load_replay *replay,
                                            struct load_replay_place *place)
 {
@@ -164,35 +165,107 @@ static const struct load_step *find_expect(const struct load_replay *replay,
     return step;
 }
 
+/* The command that the next reply belongs to; with none owed: what was answered last. */
+static const struct load_step *find_command(const struct load_replay *replay,
+                                            struct load_replay_place *place)
+{
+    const struct load_step *step;
+    while ((step = step_at(replay, *place)) != NULL && !step->is_owed)
+        go_on(replay, place);
+    return step;
+}
+
+static const struct load_step *command_of(const struct load_replay *replay)
+{
+    struct load_replay_place place = replay->commanded;
+    return replay->settled < replay->owed ? find_command(replay, &place) : NULL;
+}
+
+/* RFC 2033 4.2: behind content a reply for each recipient that was taken. */
+static uint32_t replies_to(const struct load_replay *replay, const struct load_step *command)
+{
+    bool is_each = command->is_final && replay->is_lmtp && replay->recipients > 0;
+    return is_each ? replay->recipients : 1;
+}
+
 const struct load_step *load_replay_expects(const struct load_replay *replay)
 {
     struct load_replay_place place = replay->answered;
-    const struct load_step *step = find_expect(replay, &place);
-    bool is_awaited =
-        place.step == replay->doing.step && place.repetition == replay->doing.repetition;
-    if (step == NULL || is_awaited) return step;
-    return step->settles && replay->settled < replay->owed ? step : NULL;
+    if (replay->settled == replay->owed) return NULL;
+    return find_expect(replay, &place);
+}
+
+bool load_replay_is_owed(const struct load_replay *replay)
+{
+    return replay->settled < replay->owed;
 }
 
 bool load_replay_owes_more(const struct load_replay *replay)
 {
-    return replay->settled + 1 < replay->owed;
+    const struct load_step *command = command_of(replay);
+    if (command == NULL) return false;
+    return replay->settled + 1 < replay->owed || replay->verdicts + 1 < replies_to(replay, command);
 }
 
-void load_replay_take(struct load_replay *replay)
+bool load_replay_is_last_verdict(const struct load_replay *replay)
 {
-    const struct load_step *step = find_expect(replay, &replay->answered);
-    CHECK(step != NULL);
-    go_on(replay, &replay->answered);
-    if (step->settles && replay->settled < replay->owed) replay->settled++;
-    replay->replies_ahead++;
-    replay->says_goodbye = step->phase == LOAD_PHASE_QUIT;
+    const struct load_step *command = command_of(replay);
+    return command != NULL && replay->verdicts + 1 >= replies_to(replay, command);
+}
+
+/* RFC 5321 4.1.1: what a reply changes for those to come. */
+static void note_command(struct load_replay *replay, const struct load_step *command, uint32_t code)
+{
+    struct bytes beginning = bytes_make(NULL, 0);
+    if (command->kind == LOAD_STEP_SEND)
+        beginning = load_phrase_beginning(&replay->dialogues->phrases, &command->phrase);
+    replay->says_goodbye = command->phase == LOAD_PHASE_QUIT;
+    if (command->phase == LOAD_PHASE_EHLO && beginning.size >= 4)
+        replay->is_lmtp = bytes_equal_ignoring_case(bytes_make(beginning.data, 4), BYTES("LHLO"));
+    if (command->phase == LOAD_PHASE_RCPT) replay->recipients += code < 300;
+    if (command->phase == LOAD_PHASE_MAIL || command->phase == LOAD_PHASE_RSET || command->is_final)
+        replay->recipients = 0;
+}
+
+enum load_replay_news load_replay_take(struct load_replay *replay, uint32_t code)
+{
+    enum load_replay_news news = LOAD_REPLAY_NO_NEWS;
+    const struct load_step *command = command_of(replay);
+
+    CHECK(command != NULL);
+    if (find_expect(replay, &replay->answered) != NULL) {
+        go_on(replay, &replay->answered);
+        replay->replies_ahead++;
+    }
+    replay->is_taken = replay->is_taken || code < 300;
+    if (++replay->verdicts >= replies_to(replay, command)) {
+        if (command->kind == LOAD_STEP_MESSAGE) {
+            news = replay->is_taken ? LOAD_REPLAY_KEPT : LOAD_REPLAY_NOT_KEPT;
+            replay->messages_judged++;
+        }
+        note_command(replay, command, code);
+        (void)find_command(replay, &replay->commanded);
+        go_on(replay, &replay->commanded);
+        replay->settled++;
+        replay->verdicts = 0;
+        replay->is_taken = false;
+    }
     settle(replay);
+    return news;
 }
 
 enum load_phase load_replay_phase(const struct load_replay *replay)
 {
+    const struct load_step *command = command_of(replay);
+    return command == NULL ? LOAD_PHASE_OTHER : command->phase;
+}
+
+uint32_t load_replay_line(const struct load_replay *replay)
+{
+    const struct load_dialogue *dialogue = replay->dialogue;
+    const struct load_step *last =
+        &replay->dialogues->steps[dialogue->first_step + dialogue->step_count - 1];
     const struct load_step *step = load_replay_expects(replay);
     if (step == NULL) step = load_replay_step(replay);
-    return step == NULL ? LOAD_PHASE_OTHER : step->phase;
+    return step == NULL ? last->line : step->line;
 }

@@ -76,6 +76,13 @@ static const char *put_length(char *out, const struct load_length *length)
     return out;
 }
 
+/* --session: what is counted and timed are sessions. */
+static bool is_of_sessions(const struct load_result *result)
+{
+    const char *path = result->config->session_text;
+    return path != NULL && path[0] != '\0';
+}
+
 static void put_head(const struct load_result *result, FILE *file)
 {
     const struct load_plan *plan = result->plan;
@@ -85,14 +92,14 @@ static void put_head(const struct load_result *result, FILE *file)
     char loop[64] = "closed loop";
 
     if (plan->rate_per_s > 0)
-        (void)snprintf(loop, sizeof loop, "open loop, %s msg/s %s", count_text(a, plan->rate_per_s),
-                       result->config->arrival_text);
+        (void)snprintf(loop, sizeof loop, "open loop, %s %s/s %s", count_text(a, plan->rate_per_s),
+                       is_of_sessions(result) ? "sessions" : "msg", result->config->arrival_text);
     (void)snprintf(line, sizeof line, "loadgen %s  %s  %s, %llu connection%s, %u thread%s",
                    result->version, result->environment.target, loop,
                    (unsigned long long)plan->connections, plural(plan->connections), plan->workers,
                    plural(plan->workers));
     put_wrapped(file, line, 0);
-    if (result->mode == LOAD_PIPELINING_WRITTEN)
+    if (is_of_sessions(result))
         (void)fprintf(file, "sessions of %s, bodies of %s octets\n", result->config->session_text,
                       put_length(a, &result->config->length));
     else
@@ -219,7 +226,7 @@ static void put_totals(const struct load_result *result, FILE *file)
     char d[UNITS_TEXT_MAX];
 
     bool is_open = result->plan->rate_per_s > 0;
-    bool is_written = result->mode == LOAD_PIPELINING_WRITTEN;
+    bool is_written = is_of_sessions(result);
     uint64_t asked = is_open ? tally->due : tally->started;
 
     (void)fprintf(file, "\n%-11s %11s %-7s %11s %s (%.3f %%) %7s failed\n",
@@ -342,7 +349,7 @@ static void put_meaning(const struct load_result *result, FILE *file)
             2);
         return;
     }
-    if (result->mode == LOAD_PIPELINING_WRITTEN)
+    if (is_of_sessions(result))
         (void)fprintf(file, "  (greeting to the session's end, its pauses included)\n");
     else
         (void)fprintf(file, "  (first octet of MAIL to last reply, accepted messages)\n");
@@ -544,8 +551,7 @@ static void put_last_lines(const struct load_result *result, FILE *file)
     char text[LOAD_REPORT_VALUE_MAX + 2];
     uint64_t scale_ns = row_scale(shown);
 
-    (void)fprintf(file, "\n%s  %.2f\n",
-                  result->mode == LOAD_PIPELINING_WRITTEN ? "Sessions/sec:" : "Messages/sec:",
+    (void)fprintf(file, "\n%s  %.2f\n", is_of_sessions(result) ? "Sessions/sec:" : "Messages/sec:",
                   result->accepted_per_s);
     (void)fprintf(file, "%s %s\n", is_open ? "Response p99: " : "Service p99:  ",
                   latency_text(text, &result->tally, shown, 99, scale_ns));

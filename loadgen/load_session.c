@@ -74,6 +74,8 @@ void load_session_begin(struct load_session *session, const struct load_script *
     forget_message(session);
     if (script->dialogues != NULL) {
         session->state = LOAD_REPLAYING;
+        session->news = LOAD_REPLAY_NO_NEWS;
+        session->failed_line = 0;
         load_replay_begin(&session->replay, script->dialogues, sequence);
         follow_replay(session);
         return;
@@ -478,28 +480,21 @@ static enum load_session_event take_dot(struct load_session *session,
 
 /* ---- a written-down dialogue ---- */
 
-/* A message is kept if one of its verdicts says so: LMTP has several (RFC 2033 4.2). */
-static enum load_session_event note_verdict(struct load_session *session,
-                                            const struct load_step *step, uint32_t code)
+static enum load_session_event event_of(enum load_replay_news news)
 {
-    bool was_taken = session->is_dot_taken;
-    session->is_dot_taken = !step->is_last_verdict && (was_taken || code < 300);
-    if (code < 300) return was_taken ? LOAD_EVENT_NONE : LOAD_EVENT_KEPT;
-    return step->is_last_verdict && !was_taken ? LOAD_EVENT_NOT_KEPT : LOAD_EVENT_NONE;
+    if (news == LOAD_REPLAY_KEPT) return LOAD_EVENT_KEPT;
+    return news == LOAD_REPLAY_NOT_KEPT ? LOAD_EVENT_NOT_KEPT : LOAD_EVENT_NONE;
 }
 
-static enum load_session_event take_written(struct load_session *session,
-                                            const struct load_step *step, uint32_t code)
+static enum load_session_event take_written(struct load_session *session, uint32_t code)
 {
-    enum load_session_event event = LOAD_EVENT_NONE;
-    if (step->phase == LOAD_PHASE_RCPT) {
+    if (load_replay_phase(&session->replay) == LOAD_PHASE_RCPT) {
         session->recipients_answered++;
         session->recipients_accepted += code < 300;
     }
-    if (step->is_verdict) event = note_verdict(session, step, code);
-    load_replay_take(&session->replay);
+    enum load_replay_news news = load_replay_take(&session->replay, code);
     follow_replay(session);
-    return event;
+    return event_of(news);
 }
 
 /*
@@ -508,10 +503,13 @@ static enum load_session_event take_written(struct load_session *session,
  */
 static enum load_session_event take_unwritten(struct load_session *session, uint32_t code)
 {
-    if (code < 400) return protocol(session);
+    bool owes_more = load_replay_owes_more(&session->replay);
+    session->failed_line = load_replay_line(&session->replay);
     note_failure(session, code, load_replay_phase(&session->replay));
+    session->news = load_replay_take(&session->replay, code);
+    if (code < 400) return protocol(session);
     enum load_session_event event = end_message(session);
-    if (load_replay_owes_more(&session->replay)) return end_session(session, event);
+    if (owes_more) return end_session(session, event);
     session->state = LOAD_AWAIT_QUIT;
     session->wants = LOAD_WANTS_QUIT;
     return event;
@@ -522,9 +520,12 @@ static enum load_session_event take_replayed(struct load_session *session,
 {
     const struct load_step *step = load_replay_expects(&session->replay);
     if (step != NULL && load_step_accepts(step, line->code, line->text))
-        return take_written(session, step, line->code);
+        return take_written(session, line->code);
     if (line->code == 421) return take_closing(session, line->code);
-    return step == NULL ? protocol(session) : take_unwritten(session, line->code);
+    if (step != NULL) return take_unwritten(session, line->code);
+    /* Nobody waits for it: the session goes on. */
+    return load_replay_is_owed(&session->replay) ? take_written(session, line->code)
+                                                 : protocol(session);
 }
 
 static enum load_session_event take_last_line(struct load_session *session,
@@ -653,9 +654,6 @@ bool load_session_is_blamed(const struct load_session *session)
 
 bool load_session_is_last_dot(const struct load_session *session)
 {
-    if (session->state == LOAD_REPLAYING) {
-        const struct load_step *step = load_replay_expects(&session->replay);
-        return step != NULL && step->is_verdict == step->is_last_verdict;
-    }
+    if (session->state == LOAD_REPLAYING) return load_replay_is_last_verdict(&session->replay);
     return session->state == LOAD_AWAIT_DOT && session->dots_awaited <= 1;
 }

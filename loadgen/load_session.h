@@ -95,6 +95,8 @@ struct load_session {
     enum load_phase failure_phase;
     uint32_t messages_ended; /* with a verdict, in this session                      */
     struct load_replay replay;
+    enum load_replay_news news; /* --session: of a message, in the reply that was not written */
+    uint32_t failed_line;       /* --session: where that came; 0: none did                    */
 };
 
 void load_session_init(struct load_session *session);

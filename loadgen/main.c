@@ -119,7 +119,8 @@ static const struct load_dialogues *open_dialogues(struct load_dialogues *dialog
     if (config->session_text == NULL) return NULL;
     uint8_t *text = file_read(config->session_text, LOAD_DIALOGUE_FILE_MAX, &size);
     if (text == NULL)
-        die(EXIT_CODE_USAGE, "cannot read %s: %s", config->session_text, strerror(errno));
+        die(EXIT_CODE_USAGE, "cannot read %s: %s", config->session_text,
+            errno == EINVAL ? "no regular file" : strerror(errno));
     if (!load_dialogues_open(dialogues, bytes_make(text, size), config->seed, error))
         die(EXIT_CODE_USAGE, "%s: %s", config->session_text, error);
     free(text);
@@ -247,7 +248,10 @@ static void explain_failure(const struct load_result *result)
         log_error("no connection to %s", target);
     else
         log_error("%s accepted no %s", target,
-                  result->config->scenario == LOAD_SCENARIO_DELIVER ? "message" : "session");
+                  result->config->scenario == LOAD_SCENARIO_DELIVER &&
+                          result->config->session_text == NULL
+                      ? "message"
+                      : "session");
 }
 
 static int choose_exit(const struct load_result *result, int signal_number, bool is_written)

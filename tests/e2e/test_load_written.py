@@ -209,7 +209,7 @@ class Written(unittest.TestCase):
             result = harness.run(harness.LOADGEN, "--session", self.file(text), *options, "127.0.0.1:1")
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertIn(told, result.stderr)
-        for path, told in (("/nonexistent", "No such file"), ("/tmp", "Invalid argument")):
+        for path, told in (("/nonexistent", "No such file"), ("/tmp", "no regular file")):
             result = harness.run(harness.LOADGEN, "--session", path, "127.0.0.1:1")
             self.assertEqual(result.returncode, 2)
             self.assertIn(told, result.stderr)

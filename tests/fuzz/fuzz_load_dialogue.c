@@ -25,10 +25,10 @@ static void play(const struct load_dialogues *dialogues, uint64_t number)
         if (wants == LOAD_REPLAY_MESSAGE) CHECK(replay.messages < replay.dialogue->messages_max);
         if (wants == LOAD_REPLAY_SENDS)
             CHECK(load_replay_put(&replay, out) <= load_replay_put_max(dialogues));
+        if (wants == LOAD_REPLAY_AWAITS && expected == NULL) break; /* none is owed: a timeout */
         if (wants == LOAD_REPLAY_AWAITS) {
-            CHECK(expected != NULL);
             CHECK(load_step_accepts(expected, expected->codes[0][0], expected->text));
-            load_replay_take(&replay);
+            (void)load_replay_take(&replay, expected->codes[0][0]);
         } else {
             load_replay_advance(&replay);
         }

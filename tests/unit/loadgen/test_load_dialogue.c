@@ -16,36 +16,29 @@ static void open_text(const char *text)
     if (!load_dialogues_open(&dialogues, bytes_from_text(text), 1, error)) fail_msg("%s", error);
 }
 
-/* Of step `index`: kind and phase. */
-static void expect_step(uint32_t index, enum load_step_kind kind, enum load_phase phase)
+/* Of step `index`, which sends: the phase, and whether a reply is owed to it. */
+static void expect_send(uint32_t index, enum load_phase phase, bool is_owed, bool is_final)
 {
     assert_in_range(index, 0, dialogues.step_count - 1);
-    assert_int_equal(dialogues.steps[index].kind, kind);
+    assert_int_equal(dialogues.steps[index].kind, LOAD_STEP_SEND);
     assert_int_equal(dialogues.steps[index].phase, phase);
+    assert_int_equal(dialogues.steps[index].is_owed, is_owed);
+    assert_int_equal(dialogues.steps[index].is_final, is_final);
 }
 
-/* Pipelined or not, a reply belongs to the oldest command that has none. */
-static void test_replies_know_their_command(void **state)
+static void test_commands_and_content(void **state)
 {
     (void)state;
     open_text("S: 220\n"
               "C: ehlo a\nS: 250\n"
-              "C: AUTH LOGIN\nS: 334\nC: dXNlcg==\nS: 235\n"
+              "C: AUTH LOGIN\nS: 334\nC: dXNlcg==\nS:235\n"
               "C: MAIL FROM:<>\nC: RCPT TO:<a@b>\nC: DATA\nS: 250\nS: 250\nS: 354\n"
               "C: QUIT\nC: .\nC: QUIT\nS: 250\nS: 221\n");
-    expect_step(0, LOAD_STEP_SEND, LOAD_PHASE_EHLO);
-    expect_step(1, LOAD_STEP_EXPECT, LOAD_PHASE_EHLO);
-    expect_step(3, LOAD_STEP_EXPECT, LOAD_PHASE_AUTH);
-    expect_step(4, LOAD_STEP_SEND, LOAD_PHASE_AUTH);
-    expect_step(5, LOAD_STEP_EXPECT, LOAD_PHASE_AUTH);
-    expect_step(9, LOAD_STEP_EXPECT, LOAD_PHASE_MAIL);
-    expect_step(10, LOAD_STEP_EXPECT, LOAD_PHASE_RCPT);
-    expect_step(11, LOAD_STEP_EXPECT, LOAD_PHASE_DATA);
-    expect_step(12, LOAD_STEP_SEND, LOAD_PHASE_OTHER); /* content that says QUIT */
-    expect_step(13, LOAD_STEP_SEND, LOAD_PHASE_DOT);
-    expect_step(15, LOAD_STEP_EXPECT, LOAD_PHASE_DOT);
-    assert_false(dialogues.steps[15].is_verdict);
-    expect_step(16, LOAD_STEP_EXPECT, LOAD_PHASE_QUIT);
+    expect_send(0, LOAD_PHASE_EHLO, true, false);
+    expect_send(4, LOAD_PHASE_AUTH, true, false);
+    expect_send(12, LOAD_PHASE_OTHER, false, false); /* content that says QUIT */
+    expect_send(13, LOAD_PHASE_DOT, true, true);
+    expect_send(14, LOAD_PHASE_QUIT, true, false);
     assert_int_equal(dialogues.step_count, 17);
     assert_int_equal(dialogues.messages_max, 1);
     load_dialogues_close(&dialogues);
@@ -56,34 +49,29 @@ static void test_chunks_and_parts(void **state)
 {
     (void)state;
     open_text("C: BDAT 13 LAST\nC: QUIT\nC: RSET !\\r\\c\nS: 250\n"
-              "C: NO\\c\npause 1s\nC: OP\nS: 250\nC: BDAT x\nS: 501\n");
-    expect_step(0, LOAD_STEP_SEND, LOAD_PHASE_DOT);
-    expect_step(3, LOAD_STEP_EXPECT, LOAD_PHASE_DOT);
-    expect_step(4, LOAD_STEP_SEND, LOAD_PHASE_OTHER);
-    expect_step(7, LOAD_STEP_EXPECT, LOAD_PHASE_OTHER);
-    expect_step(9, LOAD_STEP_EXPECT, LOAD_PHASE_DOT);
+              "C: NO\\c\npause 1s\nC: OP\nS: 250\nC: BDAT x\nS: 501\n"
+              "C: EHLO \\c\nrepeat 5\nC: x\\c\npause 5ms\nend\nC: .test\nS: 250\n");
+    expect_send(0, LOAD_PHASE_DOT, true, true);
+    expect_send(1, LOAD_PHASE_OTHER, false, false);
+    expect_send(4, LOAD_PHASE_OTHER, true, false);
+    expect_send(6, LOAD_PHASE_OTHER, false, false);
+    expect_send(8, LOAD_PHASE_DOT, true, false);
+    expect_send(10, LOAD_PHASE_EHLO, true, false);
+    expect_send(12, LOAD_PHASE_OTHER, false, false);
+    expect_send(15, LOAD_PHASE_OTHER, false, false);
     load_dialogues_close(&dialogues);
 }
 
-/* LMTP answers a message once a recipient. */
-static void test_verdicts(void **state)
+static void test_messages_are_counted(void **state)
 {
-    static const char deliver[] = "C: DATA\nS: 354\nmessage\nC: QUIT\nS: 250\nS: 221\n";
     (void)state;
-    open_text(deliver);
-    expect_step(4, LOAD_STEP_EXPECT, LOAD_PHASE_DOT);
-    assert_true(dialogues.steps[4].is_last_verdict);
-    assert_false(dialogues.steps[5].is_verdict);
-    load_dialogues_close(&dialogues);
-    open_text("C: DATA\nS: 354\nmessage\nS: 250\nS: 2|452\nC: QUIT\nS: 221\n");
-    assert_true(dialogues.steps[3].is_verdict);
-    assert_false(dialogues.steps[3].is_last_verdict);
-    assert_true(dialogues.steps[4].is_verdict);
-    assert_true(dialogues.steps[4].is_last_verdict);
-    load_dialogues_close(&dialogues);
     open_text(
         "repeat 2-5\nC: DATA\nS: 354\nmessage\nS: 250\nend\nC: DATA\nS: 354\nmessage\nS: 250\n");
     assert_int_equal(dialogues.messages_max, 6);
+    load_dialogues_close(&dialogues);
+    open_text("C: DATA\nS: 354\nrepeat 10\nC: line {i}\npause 10ms\nend\nC: .\nS: 250\n");
+    assert_int_equal(dialogues.messages_max, 1); /* numbers begin at it all the same */
+    expect_send(6, LOAD_PHASE_DOT, true, true);
     load_dialogues_close(&dialogues);
 }
 
@@ -170,6 +158,8 @@ static void test_files_that_are_none(void **state)
         {"hello\n", "line 1: 'hello' is no step"},
         {"\x01\xff\n", "'\\x01\\xff' is no step"},
         {"S: 554\nC: a\n", "has to be 220"},
+        {"S: 220 mx\nC: a\n", "behind what it answers"},
+        {"pause 1s\nS: 220\nC: a\n", "behind what it answers"},
         {"C: a\nS: abc\n", "line 2: S: takes a code"},
         {"C: a\nS: 1\n", "S: takes a code"},
         {"C: a\nS: 600\n", "S: takes a code"},
@@ -196,7 +186,10 @@ static void test_files_that_are_none(void **state)
         {"repeat 5-2\nC: a\nend\n", "repeat '5-2'"},
         {"repeat 1000000\nC: a\nend\n", "repeat '1000000'"},
         {"end\n", "without a repeat"},
-        {"repeat 2\nC: DATA\nS: 354\nend\n", "content goes on"},
+        {"repeat 2\nC: DATA\nS: 354\nend\n", "content begins or ends"},
+        {"C: DATA\nS: 354\nrepeat 2\nmessage\nS: 250\nend\n", "content begins or ends"},
+        {"C: BDAT 4\nrepeat 2\nC: \\r\\n\\c\nend\n", "content begins or ends"},
+        {"repeat 2\nC: a\\c\nend\n", "a line begins or ends"},
         {"repeat 2\nC: a\nclose\nend\n", "end in a repeat"},
         {"C: a\nclose\nC: b\n", "behind the session's end"},
         {"C: a\nreset now\n", "stand alone"},
@@ -236,14 +229,10 @@ static void test_bounds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_replies_know_their_command),
-        cmocka_unit_test(test_chunks_and_parts),
-        cmocka_unit_test(test_verdicts),
-        cmocka_unit_test(test_what_is_accepted),
-        cmocka_unit_test(test_several_by_weight),
-        cmocka_unit_test(test_repetitions),
-        cmocka_unit_test(test_files_that_are_none),
-        cmocka_unit_test(test_bounds),
+        cmocka_unit_test(test_commands_and_content), cmocka_unit_test(test_chunks_and_parts),
+        cmocka_unit_test(test_messages_are_counted), cmocka_unit_test(test_what_is_accepted),
+        cmocka_unit_test(test_several_by_weight),    cmocka_unit_test(test_repetitions),
+        cmocka_unit_test(test_files_that_are_none),  cmocka_unit_test(test_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,19 +182,58 @@ static void test_refusals_as_written(void **state)
     play("C: DATA\nS: 354\nmessage\nS: 451\nC: NOOP\nS: 421\n", 1, steps);
 }
 
-/* LMTP: kept once, if any recipient is. */
+/* LMTP: a reply for each recipient that was taken; kept, if one of them says so. */
 static void test_verdicts_of_lmtp(void **state)
 {
-    static const char file[] = "C: DATA\nS: 354\nmessage\nS: 2|4\nS: 2|4\nS: 2|4\nclose\n";
-    static const char *const some[] = {"C: DATA|", "S: 354 go", "B: 1",    "S: 450 no",
-                                       "=: none",  "S: 250 Ok", "=: kept", "S: 250 Ok",
-                                       "=: none",  "E: fin",    NULL};
-    static const char *const none[] = {"C: DATA|",    "S: 354 go", "B: 1",    "S: 450 no",
-                                       "=: none",     "S: 450 no", "=: none", "S: 450 no",
-                                       "=: not-kept", "E: fin",    NULL};
+    static const char file[] = "C: LHLO a\nS: 250\nrepeat 3\nC: RCPT TO:<{i}@b>\nend\nC: DATA\n"
+                               "repeat 3\nS: 2|5\nend\nS: 354\nmessage\nrepeat 2\nS: 2|4\nend\n"
+                               "C: QUIT\nS: 221\n";
+#define UP_TO_CONTENT                                                                              \
+    "C: LHLO a|", "S: 250 a", "C: RCPT TO:<1@b>|RCPT TO:<2@b>|RCPT TO:<3@b>|DATA|", "S: 250 a",    \
+        "S: 550 b", "S: 250 c", "S: 354 go", "B: 1"
+    static const char *const some[] = {UP_TO_CONTENT, "S: 450 no", "=: none",
+                                       "S: 250 Ok",   "=: kept",   "C: QUIT|",
+                                       "S: 221 bye",  "E: quit",   NULL};
+    static const char *const none[] = {UP_TO_CONTENT, "S: 450 no", "=: none", "S: 452 no",
+                                       "=: not-kept", "C: QUIT|",  NULL};
     (void)state;
     play(file, 1, some);
+    assert_int_equal(session.recipients_accepted, 2);
     play(file, 1, none);
+}
+
+/* What is not as written may still be the verdict on a message. */
+static void test_unwritten_verdicts(void **state)
+{
+    static const char file[] = "C: DATA\nS: 354\nmessage\nS: 250 2.6.0\nC: QUIT\nS: 221\n";
+    static const char *const other_text[] = {"C: DATA|",        "S: 354 go",   "B: 1",
+                                             "S: 250 2.0.0 Ok", "=: protocol", NULL};
+    static const char *const refused[] = {"C: DATA|",  "S: 354 go", "B: 1", "S: 552 full",
+                                          "=: reject", "C: QUIT|",  NULL};
+    (void)state;
+    play(file, 1, other_text);
+    assert_int_equal(session.news, LOAD_REPLAY_KEPT);
+    assert_int_equal(session.failed_line, 4);
+    play(file, 1, refused);
+    assert_int_equal(session.news, LOAD_REPLAY_NOT_KEPT);
+}
+
+/* A second message waits until the first is judged; replies that nobody waits for are passed over.
+ */
+static void test_messages_one_after_the_other(void **state)
+{
+    static const char file[] = "C: DATA\nC: DATA\nS: 354\nmessage\npause 1s\nC: DATA\nS: 354\n"
+                               "S: 250\nS: 354\nclose\n";
+    static const char quick[] = "C: DATA\nS: 354\nmessage\npause 1s\nC: RSET\npause 1s\nclose\n";
+    static const char *const steps[] = {"C: DATA|DATA|", "S: 354 go", "B: 1",      "P",
+                                        "C: DATA|",      "W",         "S: 354 go", "S: 250 Ok",
+                                        "=: kept",       "S: 354 go", "E: fin",    NULL};
+    static const char *const passed_over[] = {"C: DATA|", "S: 354 go", "B: 1",     "S: 250 Ok",
+                                              "=: kept",  "P",         "C: RSET|", "S: 500 what",
+                                              "=: none",  "P",         "E: fin",   NULL};
+    (void)state;
+    play(file, 1, steps);
+    play(quick, 1, passed_over);
 }
 
 /* A reply may come while a pause lasts; what is behind the pause has not been asked yet. */
@@ -216,10 +255,10 @@ static void test_replies_in_a_pause(void **state)
 static void test_replies_written_later(void **state)
 {
     static const char file[] = "C: MAIL\npause 1s\nC: RSET\nS: 250\nS: 250\n"
-                               "C: x\nrepeat 2\nS: 250\nend\n";
+                               "C: x\nC: y\nrepeat 2\nS: 250\nend\n";
     static const char *const steps[] = {
         "C: MAIL|", "S: 250 Ok", "=: none", "P",         "C: RSET|", "W", "S: 250 Ok",
-        "C: x|",    "S: 250 Ok", "W",       "S: 250 Ok", "E: fin",   NULL};
+        "C: x|y|",  "S: 250 Ok", "W",       "S: 250 Ok", "E: fin",   NULL};
     static const char *const early[] = {"C: MAIL|", "S: 250 Ok", "S: 250 Ok", "=: protocol", NULL};
     (void)state;
     play(file, 1, steps);
@@ -293,6 +332,8 @@ int main(void)
         cmocka_unit_test(test_another_way),
         cmocka_unit_test(test_refusals_as_written),
         cmocka_unit_test(test_verdicts_of_lmtp),
+        cmocka_unit_test(test_unwritten_verdicts),
+        cmocka_unit_test(test_messages_one_after_the_other),
         cmocka_unit_test(test_replies_in_a_pause),
         cmocka_unit_test(test_replies_written_later),
         cmocka_unit_test(test_repeats),
