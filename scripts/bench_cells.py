@@ -154,7 +154,7 @@ CELLS = [
         Contender(server, Load(1000, "1k", "group"), 5, 12) for server in ("ringsink-page", "smtp-sink")),
         kind="half", plan_s=160),
     Cell("fair-1k-10000", "messages per connection, closed loop, 10 s", (
-        Contender("ringsink-page", Load(MANY, "1k", "stream"), 5, 10),), kind="fairness", plan_s=130),
+        Contender("ringsink-page", Load(MANY, "1k", "stream"), 5, 10),), kind="fairness", plan_s=85),
     Cell("instructions", "user instructions per message, by callgrind", tuple(
         Contender(server, Load(connections, "1k", "stream"), 1, 0, f"{server}, {connections:,} connections")
         for server, connections in (("ringsink-page", 100), ("ringsink-page", MANY), ("ringsink-discard", 100),
