@@ -26,7 +26,6 @@ Options
   --drain-limit T     longest wait for its queue to empty once the load has ended [2m]
   --set NAME=VALUE    a setting of the mail server's (main.cf, exim4.conf's main section, smtpd.conf); repeatable
   --queue COMMAND     with --mta: a shell command that prints how many messages are queued there
-  --clock LEDGER      with --mta on another host: ledgers of probes sent straight to the sink; repeatable (docs/BENCHMARKING.md)
   --spool-size SIZE   room for what is delivered [twice what the load can bring, at least 256Mi]
   --out DIR           keeps result.json, result.txt, delivery.csv, faults, ledger, the mail server's log and configuration
   --record            keeps a line in bench/results/bench-mta.jsonl
@@ -53,7 +52,6 @@ class Options:
     drain_limit_s: float = 120
     settings: list = dataclasses.field(default_factory=list)
     queue: str | None = None
-    clocks: list = dataclasses.field(default_factory=list)
     spool_size: str | None = None
     out: str | None = None
     record: bool = False
@@ -92,7 +90,7 @@ def address(text, name, default_host=None):
 # name -> (field, how its value is read); a list gathers.
 VALUES = {
     "--mta": ("mta", None), "--sink": ("sink", None), "--queue": ("queue", None), "--spool-size": ("spool_size", None),
-    "--out": ("out", None), "--build": ("build", None), "--clock": ("clocks", None),
+    "--out": ("out", None), "--build": ("build", None),
     "--kill-at": ("kill_at_s", lambda text: seconds(text, "--kill-at")),
     "--drain-limit": ("drain_limit_s", lambda text: seconds(text, "--drain-limit")),
     "--runs": ("runs", lambda text: count(text, "--runs")),
@@ -120,8 +118,8 @@ def check(options):
             raise Wrong("--mta wants --sink [HOST:]PORT: where that server was told to relay to, and ringsink will listen")
         if options.kill_at_s is not None or options.settings:
             raise Wrong("--kill-at and --set are for a mail server that bench-mta starts")
-    elif options.queue or options.clocks:
-        raise Wrong("--queue and --clock are for --mta")
+    elif options.queue or options.sink:
+        raise Wrong("--queue and --sink are for --mta")
     if options.sink:
         address(options.sink, "--sink", "127.0.0.1")
     for argument in options.loadgen:

@@ -31,10 +31,10 @@ class Given:
         self.host, self.port = mta_options.address(options.mta, "--mta")
         self.address = f"{self.host}:{self.port}"
         self.queue = options.queue
-        self.settings = []
 
-    def look(self):
-        return {"queued": self.count()}
+    def look(self, is_draining):
+        """Its queue is asked for only once the load has ended: that may cost it something, and takes its time."""
+        return {"queued": self.count() if is_draining else None}
 
     def count(self):
         if self.queue is None:
@@ -113,8 +113,8 @@ class Run:
         self.server = started(self.options, self.arguments, self.sink)
         self.about = describe(self.server)
 
-    def look(self):
-        look = self.server.look()
+    def look(self, is_draining=False):
+        look = self.server.look(is_draining)
         if "user_ns" in look:
             look["by"] = "cgroup" if self.server.cgroup else "processes"
             self.looks.append(look)
@@ -143,9 +143,11 @@ class Run:
         watch = None if mta_options.load_value(self.arguments, "--watch") else self.server.watch()
         target = self.about["address"]
         self.load = Generator(self.build, self.home, target, self.arguments, watch)
+        is_interrupted = False
         while self.load.is_running():
-            if self.stopped():
-                self.load.interrupt()
+            if self.stopped() and not is_interrupted:
+                self.load.interrupt()  # a second one would leave it no time for its result
+                is_interrupted = True
             if self.must_kill():
                 self.kill()
             self.look()
@@ -153,6 +155,8 @@ class Run:
             while self.load.is_running() and not self.must_kill() and time.monotonic() < wake:
                 time.sleep(0.01)
         status = self.load.finish()
+        if self.options.kill_at_s is not None and not self.killed and not is_interrupted:
+            raise AssertionError(f"the load ended after {self.load.seconds:.1f} s, before --kill-at: give it more -n, or -d")
         self.at_end = self.sink.totals()
         self.sink_busy = (self.sink.cpu_ns() - self.sink_before) / 1e9 / self.load.seconds
         return status
@@ -166,15 +170,16 @@ class Run:
     def drain(self):
         """Waits for the server's queue; a file on its way from one folder to another can be missed once, not twice."""
         begin = time.monotonic()
-        _, recipients = self.load.acknowledged()
+        # The last second has no progress of its own.
+        self.load.accepted, recipients = self.load.acknowledged()
         settled = 0
         while settled < SETTLED_LOOKS and not self.stopped():
-            settled = settled + 1 if self.is_drained(self.look(), recipients) else 0
+            settled = settled + 1 if self.is_drained(self.look(is_draining=True), recipients) else 0
             if time.monotonic() - begin > self.options.drain_limit_s:
                 break
             time.sleep(LOOK_S / 2)
         self.drained = settled >= SETTLED_LOOKS
-        self.look()
+        self.look(is_draining=True)
 
     def queue(self):
         """What is still queued, once nothing can be delivered any more."""
@@ -186,8 +191,6 @@ class Run:
         """What ringspool finds of ledger and spool."""
         command = [f"{self.build}/ringspool", "audit", "--relayed", "--json", "--csv", os.path.join(self.home, "delivery.csv"),
                    "--faults", os.path.join(self.home, "faults")]
-        for clock in self.options.clocks:
-            command += ["--clock", clock]
         done = subprocess.run([*command, self.sink.spool, self.load.ledger], capture_output=True, text=True, check=False)
         if not done.stdout:
             raise AssertionError(f"{shlex.join(command)}: exit {done.returncode}: {done.stderr.strip()}")
@@ -237,7 +240,9 @@ class Run:
         """All of it: (loadgen's exit status, the result)."""
         self.open()
         status = self.work()
-        if not os.path.exists(self.load.result_name) or status == 2:
+        if status == 2:
+            raise mta_options.Wrong("\n".join(self.load.said))
+        if not os.path.exists(self.load.result_name):
             raise AssertionError("loadgen ended with {}:\n{}".format(status, "\n".join(self.load.said)))
         result = self.load.result()
         if not self.load.acknowledged()[0]:

@@ -294,11 +294,12 @@ class Relay:
                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, timeout=30)
         return text + logs.stdout.decode("utf-8", "replace")
 
+    def has_ended(self):
+        return self.process.poll() is not None
+
     def wait_listening(self, seconds=30):
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self.process.poll() is not None:
-                break
+        while time.monotonic() < end and not self.has_ended():
             try:
                 with socket.create_connection(("127.0.0.1", self.port), 5) as probe:
                     if probe.recv(4) == b"220 ":

@@ -10,9 +10,22 @@ import time
 import unittest
 
 import harness
+import test_relayed_audit
 import test_result_files
 
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts", "bench-mta")
+
+
+class Relay(test_relayed_audit.Relay):
+    """One that is there before the sink is."""
+
+    def deliver_all(self):
+        while self.waiting.empty():
+            time.sleep(0.01)
+        try:
+            super().deliver_all()
+        except OSError:
+            pass  # of close(): the sink is gone, and there was nothing for this thread
 
 
 class Benchmarked(unittest.TestCase):
@@ -124,6 +137,22 @@ class ThroughAnother(Benchmarked):
             self.assertEqual((result["delivery"]["lost"], result["delivery"]["queued"]), (20, 0))
             _, result = self.bench(*arguments, "--queue", "echo Mail queue: 20 messages", status=3)
             self.assertEqual((result["delivery"]["lost"], result["delivery"]["queued"]), (0, 20))
+
+    def test_what_a_server_does_wrong_is_named_message_by_message(self):
+        sink = harness.free_port()
+        relay = Relay(sink, {7: "drop", 19: "alter", 30: "twice", 51: "refuse", 60: "bounce", 88: 0.3})
+        self.addCleanup(relay.close)
+        text, result = self.bench("--mta", relay.address, "--sink", str(sink), "-n", "100", "-c", "5", "--queue", "echo 0", "--drain-limit",
+                                  "5s", status=1)
+        found = result["delivery"]
+        self.assertEqual({name: found[name] for name in ("accepted", "delivered", "lost", "queued", "duplicated", "corrupt", "bounced",
+                                                         "refused_present")},
+                         {"accepted": 99, "delivered": 97, "lost": 2, "queued": 0, "duplicated": 1, "corrupt": 1, "bounced": 1,
+                          "refused_present": 1})
+        with open(self.path("faults")) as lines:
+            self.assertEqual([tuple(line.split()[::2][:2]) for line in lines],
+                             [("lost", "7"), ("corrupt", "19"), ("duplicated", "30"), ("refused-present", "51"), ("lost", "60")])
+        self.assertRegex(text, r"\nVERDICT +WRONG: 99 accepted, 97 delivered: 2 lost; 1 delivered more than once; 1 changed")
 
     def test_a_sink_that_is_its_own_server(self):
         """loadgen straight into the sink: accepted is delivered, and nothing lies between."""

@@ -364,6 +364,12 @@ class Usage(unittest.TestCase):
         self.assertIn("--kill-at T", result.stdout)
         self.assertLessEqual(max(map(len, result.stdout.splitlines())), 140)
 
+    def test_what_loadgen_does_not_take(self):
+        for options, words in ((("--no-such-option",), "unknown option --no-such-option"), (("127.0.0.1:2500",), "one target, please")):
+            result = self.bench("--mta", f"127.0.0.1:{harness.free_port()}", "--sink", str(harness.free_port()), *options)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(words, result.stderr)
+
     def test_a_port_where_nobody_listens(self):
         port, sink = harness.free_port(), harness.free_port()
         result = self.bench("--mta", f"127.0.0.1:{port}", "--sink", str(sink), "-n", "5", "--drain-limit", "1s")
