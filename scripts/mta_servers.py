@@ -322,8 +322,8 @@ dc_localdelivery='mail_spool'
         text = self.asked(self.PROGRAM, "-bP", *self.KNOWN)
         known = {}
         for line in text.splitlines():
-            name, _, value = line.partition(" = ")
-            known[name] = value
+            name, equals, value = (part.strip() for part in line.partition("="))
+            known[name] = value or ("unset" if equals else "")
         return {**known, "queue runner": f"every {self.QUEUE_INTERVAL}", "fsync": "four a message, three of them before its 250"}
 
 
