@@ -263,9 +263,9 @@ enum load_phase load_replay_phase(const struct load_replay *replay)
 uint32_t load_replay_line(const struct load_replay *replay)
 {
     const struct load_dialogue *dialogue = replay->dialogue;
-    const struct load_step *last =
-        &replay->dialogues->steps[dialogue->first_step + dialogue->step_count - 1];
     const struct load_step *step = load_replay_expects(replay);
     if (step == NULL) step = load_replay_step(replay);
-    return step == NULL ? last->line : step->line;
+    if (step != NULL) return step->line;
+    CHECK(replay->dialogues->steps != NULL); /* a dialogue has some */
+    return replay->dialogues->steps[dialogue->first_step + dialogue->step_count - 1].line;
 }
