@@ -261,11 +261,12 @@ class Keeper:
     def stop(self, request):
         end = time.monotonic() + STOP_WAIT_S
         first = request.get("pid") or (self.main.pid if self.main else None)
-        try:
-            if first:
+        # A number out of a file of the server's may be somebody else's by now.
+        if first in self.processes():
+            try:
                 os.kill(first, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
+            except ProcessLookupError:
+                pass
         while self.processes() and time.monotonic() < end:
             time.sleep(0.05)
             self.reap()

@@ -315,7 +315,7 @@ class Report(unittest.TestCase):
     def test_settings_and_defaults_are_stated(self):
         text = self.text()
         self.assertRegex(text, r"changed +inet_protocols = ipv4 \(default all\): because")
-        self.assertRegex(text, r"places +1 addresses, folders and names of its own")
+        self.assertRegex(text, r"places +addresses, folders and names of its own \(1\)")
         self.assertRegex(text, r"default +in_flow_delay 1s")
 
     def test_long_runs_have_a_dozen_rows(self):
