@@ -251,7 +251,7 @@ class Keeping(unittest.TestCase):
 
     def test_processes_below_a_process(self):
         self.assertIn(os.getpid(), mta_keeper.descendants(os.getppid()))
-        rss, pss = mta_keeper.memory_bytes([os.getpid()])
+        rss, pss = mta_keeper.rss_bytes([os.getpid()]), mta_keeper.pss_bytes([os.getpid()])
         self.assertTrue(0 < pss <= rss)
 
 
