@@ -30,6 +30,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 STOP_WAIT_S = 15
 KILL_WAIT_S = 20
+# 0.4 ms a process, which would be a burden to what is measured.
+PSS_EVERY_S = 2
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # Where the first line of a message can be in a queue file, behind envelope and what the server added.
@@ -145,15 +147,15 @@ def tree_io_bytes(pids):
     return read, written
 
 
-def memory_bytes(pids):
-    """RSS, which counts a shared page once a process, and PSS, which shares it out."""
-    rss = pss = 0
-    for pid in pids:
-        fields = text_of(f"/proc/{pid}/statm").split()
-        rss += int(fields[1]) * PAGE if fields else 0
-        found = re.search(r"^Pss:\s+(\d+) kB", text_of(f"/proc/{pid}/smaps_rollup"), re.M)
-        pss += int(found.group(1)) * 1024 if found else 0
-    return rss, pss
+def rss_bytes(pids):
+    """Which counts a shared page again in each process."""
+    return sum(int(fields[1]) * PAGE for fields in (text_of(f"/proc/{pid}/statm").split() for pid in pids) if fields)
+
+
+def pss_bytes(pids):
+    """Which shares it out; the kernel walks all their pages for that."""
+    found = (re.search(r"^Pss:\s+(\d+) kB", text_of(f"/proc/{pid}/smaps_rollup"), re.M) for pid in pids)
+    return sum(int(match.group(1)) * 1024 for match in found if match)
 
 
 def queue_files(queue):
@@ -198,6 +200,8 @@ class Keeper:
         self.group = Group()
         self.main = None
         self.queue = None
+        self.pss = 0
+        self.pss_taken = 0.0
 
     def processes(self):
         return self.group.processes() if self.group.path else descendants(os.getpid())
@@ -231,10 +235,11 @@ class Keeper:
         user, system = self.group.cpu_ns() if self.group.path else tree_cpu_ns(pids)
         of_group = self.group.io_bytes()
         read, written = of_group or tree_io_bytes(pids)
-        rss, pss = memory_bytes(pids)
+        if time.monotonic() - self.pss_taken >= PSS_EVERY_S:
+            self.pss, self.pss_taken = pss_bytes(pids), time.monotonic()
         return {"monotonic_ns": time.monotonic_ns(), "processes": len(pids), "user_ns": user, "system_ns": system,
                 "read_bytes": read, "written_bytes": written, "io_by": "cgroup" if of_group else "processes",
-                "rss_bytes": rss, "pss_bytes": pss, "is_running": bool(self.main and self.main.returncode is None),
+                "rss_bytes": rss_bytes(pids), "pss_bytes": self.pss, "is_running": bool(self.main and self.main.returncode is None),
                 "queued": sum(1 for _ in queue_files(self.queue)) if self.queue else None}
 
     def find(self, _):
@@ -261,11 +266,12 @@ class Keeper:
     def stop(self, request):
         end = time.monotonic() + STOP_WAIT_S
         first = request.get("pid") or (self.main.pid if self.main else None)
-        try:
-            if first:
+        # A number out of a file of the server's may be somebody else's by now.
+        if first in self.processes():
+            try:
                 os.kill(first, signal.SIGTERM)
-        except ProcessLookupError:
-            pass
+            except ProcessLookupError:
+                pass
         while self.processes() and time.monotonic() < end:
             time.sleep(0.05)
             self.reap()

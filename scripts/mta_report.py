@@ -192,7 +192,7 @@ def settings(delivery):
         was = f" (default {item['default']})" if item["default"] else ""
         lines += told("changed" if number == 0 else "", f"{item['name']} = {item['value']}{was}: {item['why']}")
     if places:
-        lines += told("places", f"{len(places)} addresses, folders and names of its own: see mta.configuration (--out)")
+        lines += told("places", f"addresses, folders and names of its own ({len(places)}): see mta.configuration (--out)")
     if mta["defaults"]:
         lines += told("default", "; ".join(f"{name} {value}".strip() for name, value in mta["defaults"].items()))
     return lines
