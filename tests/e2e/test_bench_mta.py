@@ -13,6 +13,23 @@ import harness
 import test_relayed_audit
 import test_result_files
 
+# bench-mta with a Postfix that forgets three messages when it is killed.
+FORGETFUL = """
+import os, runpy, subprocess, sys
+sys.path.insert(0, os.path.dirname(sys.argv[1]))
+import mta_servers
+kill = mta_servers.Postfix.kill
+def kill_and_forget(server):
+    killed = kill(server)
+    folder = os.path.join(server.home.path, "queue", "deferred")
+    found = subprocess.run(mta_servers.peers.as_root("find", folder, "-type", "f"), stdout=subprocess.PIPE, text=True, check=True)
+    subprocess.run(mta_servers.peers.as_root("rm", *found.stdout.split()[:3]), check=True)
+    return killed
+mta_servers.Postfix.kill = kill_and_forget
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
 BENCH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "scripts", "bench-mta")
 
 
@@ -103,6 +120,18 @@ class ThroughPostfix(Benchmarked):
         self.assertRegex(text, r"\nkilled +\d+ processes by -9, 1\.\d s after the load began")
         # loadgen lost its connections and came back.
         self.assertGreater(result["totals"]["reconnects"], 0)
+
+    def test_what_vanishes_from_the_queue_is_lost_and_the_rest_is_not(self):
+        done = harness.run(sys.executable, "-c", FORGETFUL, BENCH, "--build", harness.BUILD, "--out", self.home.name, "postfix", "--kill-at",
+                           "2s", "-R", "50", "-d", "3s", "-c", "5", "--ramp", "0", "--set", "defer_transports=smtp", "--drain-limit", "0s")
+        self.assertEqual(done.returncode, 1, f"{done.stdout}{done.stderr}")
+        with open(self.path("result.json")) as file:
+            found = json.load(file)["delivery"]
+        # One whose reply the kill cut off was never acknowledged.
+        self.assertTrue(max(3 - found["unknown"], 1) <= found["lost"] <= 3)
+        self.assertEqual((found["delivered"], found["queued"]), (0, found["accepted"] - found["lost"]))
+        self.assertFalse(found["drained"])
+        self.assertRegex(done.stdout, rf"\nVERDICT +WRONG: \d+ accepted, 0 delivered: {found['lost']} lost\n")
 
     def test_an_interrupt_ends_the_load_and_reports(self):
         process = subprocess.Popen([sys.executable, BENCH, "--build", harness.BUILD, "--out", self.home.name, "postfix", "-d", "60s", "-R",
