@@ -231,7 +231,7 @@ class Postfix(Server, peers.Postfix):
         return self.asked("/mnt/usr/sbin/postconf", "-d", "-h", "mail_version")
 
     def defaults(self):
-        text = self.asked("/mnt/usr/sbin/postconf", "-c", self.configuration, *self.KNOWN)
+        text = self.asked("/mnt/usr/sbin/postconf", "-x", "-c", self.configuration, *self.KNOWN)
         known = dict(line.split(" = ", 1) for line in text.splitlines() if " = " in line)
         return {**known, "fsync": "one a message, before its 250"}
 
