@@ -277,9 +277,9 @@ class Faults(Relayed):
         self.check_rows(told)
         text = harness.run(harness.RINGSPOOL, "audit", "--relayed", self.server.spool, self.ledger)
         self.assertEqual(text.returncode, 1)
-        # The client looks at the 250 a moment after it came, and the time held counts from there.
+        # The relay held one for 400 ms; the client looks at its 250 a moment late, and a loaded machine takes longer.
         for line in (r"delivered +292", r"partial +2", r"recipients reached +586 of 596", r"bounced +1",
-                     r"accept to delivered +min .* p50 .*ms .*max (39\d|[45]\d\d)ms", r"clock +one host's", r"verdict +FAILED"):
+                     r"accept to delivered +min .* p50 .*ms .*max ((39\d|[4-9]\d\d)ms|[\d.]+s) ", r"clock +one host's", r"verdict +FAILED"):
             self.assertRegex(text.stdout, rf"(?m)^{line}")
         self.assertRegex(text.stderr, r"partial: run=[0-9a-f]+ seq=000000000044 ")
 
