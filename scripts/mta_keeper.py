@@ -32,8 +32,9 @@ STOP_WAIT_S = 15
 KILL_WAIT_S = 20
 # 0.4 ms a process, which would be a burden to what is measured.
 PSS_EVERY_S = 2
-# Of a CPU's time, what counting a long queue may take.
+# Of a CPU's time, what counting a long queue may take; and how old a count may get for that.
 COUNTING_SHARE = 0.03
+COUNT_EVERY_S = 5
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # Where the first line of a message can be in a queue file, behind envelope and what the server added.
@@ -237,12 +238,11 @@ class Keeper:
 
     def count_queued(self):
         """How many there are, or were: ten thousand files are not counted four times a second."""
-        begin = time.monotonic()
-        if self.queue and begin >= self.count_again:
+        if self.queue and time.monotonic() >= self.count_again:
+            begin = time.thread_time()
             self.queued = sum(1 for _ in queue_files(self.queue))
             self.counts += 1
-            end = time.monotonic()
-            self.count_again = end + (end - begin) / COUNTING_SHARE
+            self.count_again = time.monotonic() + min((time.thread_time() - begin) / COUNTING_SHARE, COUNT_EVERY_S)
         return self.queued
 
     def look(self, _):
