@@ -32,6 +32,9 @@ STOP_WAIT_S = 15
 KILL_WAIT_S = 20
 # 0.4 ms a process, which would be a burden to what is measured.
 PSS_EVERY_S = 2
+# Of a CPU's time, what counting a long queue may take; and how old a count may get for that.
+COUNTING_SHARE = 0.03
+COUNT_EVERY_S = 5
 TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 # Where the first line of a message can be in a queue file, behind envelope and what the server added.
@@ -202,6 +205,9 @@ class Keeper:
         self.queue = None
         self.pss = 0
         self.pss_taken = 0.0
+        self.queued = 0
+        self.counts = 0
+        self.count_again = 0.0
 
     def processes(self):
         return self.group.processes() if self.group.path else descendants(os.getpid())
@@ -230,6 +236,15 @@ class Keeper:
             if self.main and pid == self.main.pid:
                 self.main.returncode = os.waitstatus_to_exitcode(status)
 
+    def count_queued(self):
+        """How many there are, or were: ten thousand files are not counted four times a second."""
+        if self.queue and time.monotonic() >= self.count_again:
+            begin = time.thread_time()
+            self.queued = sum(1 for _ in queue_files(self.queue))
+            self.counts += 1
+            self.count_again = time.monotonic() + min((time.thread_time() - begin) / COUNTING_SHARE, COUNT_EVERY_S)
+        return self.queued
+
     def look(self, _):
         pids = self.processes()
         user, system = self.group.cpu_ns() if self.group.path else tree_cpu_ns(pids)
@@ -240,7 +255,7 @@ class Keeper:
         return {"monotonic_ns": time.monotonic_ns(), "processes": len(pids), "user_ns": user, "system_ns": system,
                 "read_bytes": read, "written_bytes": written, "io_by": "cgroup" if of_group else "processes",
                 "rss_bytes": rss_bytes(pids), "pss_bytes": self.pss, "is_running": bool(self.main and self.main.returncode is None),
-                "queued": sum(1 for _ in queue_files(self.queue)) if self.queue else None}
+                "queued": self.count_queued(), "counts": self.counts}
 
     def find(self, _):
         return {"numbers": numbers_queued(self.queue)}

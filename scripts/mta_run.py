@@ -172,9 +172,12 @@ class Run:
         begin = time.monotonic()
         # The last second has no progress of its own.
         self.load.accepted, recipients = self.load.acknowledged()
-        settled = 0
+        settled, counts = 0, None
         while settled < SETTLED_LOOKS and not self.stopped():
-            settled = settled + 1 if self.is_drained(self.look(is_draining=True), recipients) else 0
+            look = self.look(is_draining=True)
+            if counts is None or look.get("counts") != counts:  # else the keeper has not counted again
+                settled = settled + 1 if self.is_drained(look, recipients) else 0
+            counts = look.get("counts")
             if time.monotonic() - begin > self.options.drain_limit_s:
                 break
             time.sleep(LOOK_S / 2)

@@ -442,6 +442,8 @@ define(`confDOMAIN_NAME', `relay.client.test')dnl
 define(`confDONT_BLAME_SENDMAIL', `groupwritabledirpathsafe')dnl
 define(`confTRUSTED_USER', `root')dnl
 define(`confDEF_USER_ID', `8:8')dnl
+define(`confREFUSE_LA', `1000')dnl
+define(`confQUEUE_LA', `1000')dnl
 define(`confPID_FILE', `/run/sendmail.pid')dnl
 define(`QUEUE_DIR', `/var/spool/mqueue')dnl
 define(`ALIAS_FILE', `')dnl

@@ -150,6 +150,27 @@ class ThroughPostfix(Benchmarked):
         self.assert_nothing_left()
 
 
+    def test_a_second_interrupt_ends_everything(self):
+        os.chmod(self.home.name, 0o755)  # the server's users go through it
+        process = subprocess.Popen([sys.executable, BENCH, "--build", harness.BUILD, "postfix", "-d", "60s", "-R", "50"],
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                   env={**os.environ, "RINGSINK_BENCH_DIR": self.home.name})
+        self.addCleanup(process.kill)
+        for line in process.stderr:
+            if " accepted " in line:
+                break
+        # Two of one kind could become one.
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        text, rest = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, text), (130, ""), rest)
+        self.assertIn("bench-mta: interrupted", rest)
+        self.assertEqual(os.listdir(self.home.name), [])
+        self.assert_nothing_left()
+
+
 class ThroughAnother(Benchmarked):
     def test_a_server_that_keeps_what_it_accepts(self):
         """Without knowing its queue nothing can be said of what is missing; asked for it, all is lost."""
