@@ -86,8 +86,9 @@ static enum smtp_reply reply_to_path(enum smtp_path_kind kind, bool is_sender)
 static enum smtp_reply read_address(struct smtp_turn *turn, struct bytes text, bool is_sender,
                                     struct smtp_parameters *parameters)
 {
-    if (!smtp_command_take_keyword(&text, is_sender ? BYTES("FROM:") : BYTES("TO:")))
-        return is_sender ? SMTP_REPLY_SYNTAX_MAIL : SMTP_REPLY_SYNTAX_RCPT;
+    bool has_keyword = is_sender ? smtp_command_take_keyword(&text, BYTES("FROM:"))
+                                 : smtp_command_take_keyword(&text, BYTES("TO:"));
+    if (!has_keyword) return is_sender ? SMTP_REPLY_SYNTAX_MAIL : SMTP_REPLY_SYNTAX_RCPT;
     struct smtp_detail *detail = turn->detail;
     bool is_strict = turn->session->config->is_strict;
     enum smtp_path_kind kind = smtp_path_take(&text, is_strict, &detail->path);
