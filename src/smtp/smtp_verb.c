@@ -391,7 +391,7 @@ static void take_command(struct smtp_turn *turn, const struct rule *rule,
         rule->take(turn, command);
     else
         smtp_turn_answer_bad(turn, reply_elsewhere(session, rule));
-    bool is_data_refused = rule->take == take_data && !turn->is_over;
+    bool is_data_refused = !turn->is_over && rule->take == take_data;
     if (is_data_refused && turn->input->size > 0 && session->run_on_count < UINT16_MAX)
         session->run_on_count++;
 }
