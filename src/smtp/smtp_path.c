@@ -2,6 +2,7 @@
 
 #include "smtp/smtp_command.h"
 #include "smtp/smtp_limits.h"
+#include "smtp/smtp_plain_path.h"
 
 #include <arpa/inet.h>
 
@@ -255,11 +256,11 @@ static bool is_at_blank_or_end(const uint8_t *at, const uint8_t *end)
     return at == end || smtp_command_is_blank(*at);
 }
 
-enum smtp_path_kind smtp_path_take(struct bytes *text, bool is_strict, struct bytes *path)
+/* By the grammar, octet by octet. */
+RARE static enum smtp_path_kind take_any(struct bytes *text, bool is_strict, struct bytes *path)
 {
     const uint8_t *at = text->data;
     const uint8_t *end = at + text->size;
-    *path = bytes_make(NULL, 0);
     while (!is_strict && at < end && smtp_command_is_blank(*at))
         at++;
     if (at == end) return SMTP_PATH_MISSING;
@@ -274,6 +275,19 @@ enum smtp_path_kind smtp_path_take(struct bytes *text, bool is_strict, struct by
     bytes_take(text, (uint64_t)(at - text->data));
     if (is_null) return SMTP_PATH_NULL;
     return is_ascii(*path) ? SMTP_PATH_MAILBOX : SMTP_PATH_UTF8;
+}
+
+enum smtp_path_kind smtp_path_take(struct bytes *text, bool is_strict, struct bytes *path)
+{
+    uint64_t size = is_strict ? 0 : smtp_plain_path_size(*text);
+    bool is_plain = size > 0 && is_at_blank_or_end(text->data + size, text->data + text->size);
+    if (!is_plain) {
+        *path = bytes_make(NULL, 0);
+        return take_any(text, is_strict, path);
+    }
+    struct bytes taken = bytes_take(text, size);
+    *path = bytes_make(taken.data + 1, size - 2);
+    return SMTP_PATH_MAILBOX;
 }
 
 bool smtp_path_is_domain(struct bytes text, bool is_strict)

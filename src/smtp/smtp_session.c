@@ -30,6 +30,7 @@
 
 #include "smtp/smtp_auth.h"
 #include "smtp/smtp_content.h"
+#include "smtp/smtp_plain_line.h"
 #include "smtp/smtp_turn.h"
 #include "smtp/smtp_verb.h"
 
@@ -182,7 +183,22 @@ static uint64_t find_line_end(const struct smtp_session *session, struct bytes i
     return end;
 }
 
-static void take_any_line(struct smtp_turn *turn)
+/* A plain line that is in order here, with nothing before it. False: nothing was taken. */
+static bool take_plain_line(struct smtp_turn *turn)
+{
+    struct smtp_session *session = turn->session;
+    bool may_be_plain = session->config->takes_plain && session->stash_size == 0 &&
+                        session->skipping == SMTP_SKIP_NOTHING && smtp_turn_has_room(turn);
+    if (!may_be_plain) return false;
+    struct smtp_plain_line plain = smtp_plain_line_read(*turn->input);
+    if (!smtp_verb_take_plain(turn, &plain)) return false;
+    turn->detail->line = bytes_take(turn->input, plain.line.size);
+    session->command_count++;
+    session->is_after_cr = false;
+    return true;
+}
+
+ASIDE static void take_any_line(struct smtp_turn *turn)
 {
     uint64_t end = find_line_end(turn->session, *turn->input);
     if (end == turn->input->size)
@@ -197,7 +213,7 @@ static void take_line(struct smtp_turn *turn)
 {
     if (turn->input->size == 0)
         smtp_turn_end(turn, SMTP_WANT_INPUT);
-    else
+    else if (!take_plain_line(turn))
         take_any_line(turn);
 }
 
