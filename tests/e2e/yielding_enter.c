@@ -10,10 +10,10 @@
 #include <unistd.h>
 
 /* Instead of liburing's. */
-int io_uring_enter2(unsigned ring, unsigned submitted, unsigned wanted, unsigned flags,
-                    sigset_t *argument, size_t size)
+int io_uring_enter2(unsigned fd, unsigned to_submit, unsigned min_complete, unsigned flags,
+                    sigset_t *sig, size_t sz)
 {
     (void)sched_yield();
-    long result = syscall(SYS_io_uring_enter, ring, submitted, wanted, flags, argument, size);
+    long result = syscall(SYS_io_uring_enter, fd, to_submit, min_complete, flags, sig, sz);
     return result < 0 ? -errno : (int)result;
 }
