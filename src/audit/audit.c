@@ -1,11 +1,11 @@
 #include "audit/audit.h"
 
 #include "base/clock.h"
+#include "base/hash.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 /* The generator's clock and the server's may differ by so much before a segment is passed over. */
 #define CLOCK_SLACK_NS (10 * CLOCK_NS_PER_S)
@@ -277,7 +277,7 @@ static int message_take(struct audit *audit, const struct spool_archive *archive
 
     if (whole.data == NULL || !envelope_save(audit, &envelope)) return -ENOMEM;
     bool has_header = ledger_find_header(whole, &header, &body);
-    uint64_t hash = has_header ? XXH3_64bits(body.data, body.size) : 0;
+    uint64_t hash = has_header ? hash_octets(body.data, body.size) : 0;
     if (!spool_archive_is_current(archive, message)) {
         headless_take(audit, message);
         return 0;

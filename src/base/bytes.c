@@ -65,18 +65,59 @@ bool bytes_to_number_hex(struct bytes view, uint64_t *number)
     return true;
 }
 
+/* "00" to "99", so that a division yields two digits. */
+static const char bytes_digit_pairs[] = "00010203040506070809101112131415161718192021222324"
+                                        "25262728293031323334353637383940414243444546474849"
+                                        "50515253545556575859606162636465666768697071727374"
+                                        "75767778798081828384858687888990919293949596979899";
+
+static uint32_t bytes_digit_count(uint64_t number)
+{
+    static const uint64_t powers[BYTES_NUMBER_DIGITS_MAX] = {
+        0,
+        10,
+        100,
+        1000,
+        10000,
+        100000,
+        1000000,
+        10000000,
+        100000000,
+        1000000000,
+        10000000000,
+        100000000000,
+        1000000000000,
+        10000000000000,
+        100000000000000,
+        1000000000000000,
+        10000000000000000,
+        100000000000000000,
+        1000000000000000000,
+        10000000000000000000ull,
+    };
+    uint32_t bits = 64 - (uint32_t)__builtin_clzll(number | 1);
+    uint32_t least = bits * 1233 >> 12; /* bits * log10(2), rounded down */
+    return least + (number >= powers[least] ? 1 : 0);
+}
+
 uint32_t bytes_put_number(uint8_t *out, uint64_t number)
 {
-    uint8_t reversed[BYTES_NUMBER_DIGITS_MAX];
-    uint32_t count = 0;
+    if (number < 10) {
+        out[0] = (uint8_t)('0' + number);
+        return 1;
+    }
+    uint32_t count = bytes_digit_count(number);
+    uint32_t left = count;
 
-    do {
-        CHECK(count < sizeof(reversed));
-        reversed[count++] = (uint8_t)('0' + number % 10);
-        number /= 10;
-    } while (number != 0);
-    for (uint32_t i = 0; i < count; i++)
-        out[i] = reversed[count - 1 - i];
+    for (; number >= 100; number /= 100) {
+        left -= 2;
+        memcpy(out + left, bytes_digit_pairs + number % 100 * 2, 2);
+    }
+    CHECK(left == (number >= 10 ? 2 : 1));
+    if (left == 2)
+        memcpy(out, bytes_digit_pairs + number * 2, 2);
+    else
+        out[0] = (uint8_t)('0' + number);
     return count;
 }
 

@@ -16,6 +16,8 @@ struct ring {
     struct ring_buffers buffers;
     struct ring_counts counts;
     uint32_t enter_flags;
+    uint32_t batch_head; /* completions: the next one                          */
+    uint32_t batch_end;  /* up to here they were there when last looked        */
 };
 
 static int open_with_flags(struct ring *ring, const struct ring_options *options, unsigned flags)
@@ -229,26 +231,35 @@ int ring_enter(struct ring *ring, uint64_t wait_ns)
     return result;
 }
 
-bool ring_next(struct ring *ring, struct ring_completion *completion)
+/* Looks whether more has come; if not, the kernel may use the entries again. */
+static bool batch_extend(struct ring *ring)
 {
     struct io_uring_cq *queue = &ring->uring.cq;
-    unsigned head = *queue->khead;
-    if (head == io_uring_smp_load_acquire(queue->ktail)) return false;
-    const struct io_uring_cqe *cqe = &queue->cqes[head & *queue->kring_mask];
-    *completion = (struct ring_completion){
-        .token = ring_token_unpack(cqe->user_data),
-        .result = cqe->res,
-        .is_last = (cqe->flags & IORING_CQE_F_MORE) == 0,
-        .has_buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0,
-        .buffer = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT),
-    };
+    ring->batch_end = io_uring_smp_load_acquire(queue->ktail);
+    ring->counts.completions += ring->batch_end - ring->batch_head;
+    if (ring->batch_head != ring->batch_end) return true;
+    io_uring_smp_store_release(queue->khead, ring->batch_head);
+    return false;
+}
+
+bool ring_next(struct ring *ring, struct ring_completion *completion)
+{
+    if (ring->batch_head == ring->batch_end && !batch_extend(ring)) return false;
+    const struct io_uring_cq *queue = &ring->uring.cq;
+    const struct io_uring_cqe *cqe = &queue->cqes[ring->batch_head & *queue->kring_mask];
+    ring->batch_head++;
+    completion->token = ring_token_unpack(cqe->user_data);
+    completion->result = cqe->res;
+    completion->is_last = (cqe->flags & IORING_CQE_F_MORE) == 0;
+    completion->has_buffer = (cqe->flags & IORING_CQE_F_BUFFER) != 0;
+    completion->data = bytes_make(NULL, 0);
     if (completion->has_buffer) {
+        completion->buffer = (uint16_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT);
         const uint8_t *start = ring_buffers_take(&ring->buffers, completion->buffer);
         completion->data = bytes_make(start, cqe->res > 0 ? (uint64_t)cqe->res : 0);
+    } else if (cqe->res == -ENOBUFS) {
+        ring->counts.no_buffers++;
     }
-    if (cqe->res == -ENOBUFS) ring->counts.no_buffers++;
-    ring->counts.completions++;
-    io_uring_smp_store_release(queue->khead, head + 1);
     return true;
 }
 

@@ -68,7 +68,7 @@ static void queue_resume(struct connection_shared *shared, struct connection *co
 
 /* ---- blocks ---- */
 
-static void lend_stash(struct connection_shared *shared, struct connection *connection)
+ASIDE static void lend_stash(struct connection_shared *shared, struct connection *connection)
 {
     uint8_t *stash = blocks_take(&shared->stashes);
     CHECK(stash != NULL); /* as many as connections */
@@ -137,8 +137,8 @@ static void watch_closing(struct connection_shared *shared, struct connection *c
     wheel_arm(shared->wheel, &connection->deadline.timer, shared->now_ns + CLOSE_GRACE_NS);
 }
 
-static void close_for(struct connection_shared *shared, struct connection *connection,
-                      enum close_reason reason, bool is_forced)
+ASIDE static void close_for(struct connection_shared *shared, struct connection *connection,
+                            enum close_reason reason, bool is_forced)
 {
     connection->is_forced |= is_forced;
     queue_flush(shared, connection);
@@ -216,15 +216,19 @@ static void dismiss(struct connection_shared *shared, struct connection *connect
 
 /* ---- what the dialogue asks for ---- */
 
-static struct bytes peer_of(struct connection *connection)
+RARE static void look_peer_up(struct connection *connection)
 {
     char text[NET_TEXT_MAX];
-    if (connection->peer_size == 0 && net_format_peer(text, connection->socket)) {
-        size_t size = strlen(text);
-        CHECK(size <= sizeof connection->peer);
-        memcpy(connection->peer, text, size);
-        connection->peer_size = (uint8_t)size;
-    }
+    if (!net_format_peer(text, connection->socket)) return;
+    size_t size = strlen(text);
+    CHECK(size <= sizeof connection->peer);
+    memcpy(connection->peer, text, size);
+    connection->peer_size = (uint8_t)size;
+}
+
+static struct bytes peer_of(struct connection *connection)
+{
+    if (connection->peer_size == 0) look_peer_up(connection);
     return bytes_make(connection->peer, connection->peer_size);
 }
 
@@ -317,35 +321,32 @@ static enum close_reason hang_up_reason(const struct smtp_session *session)
     return CLOSE_QUIT;
 }
 
-static enum smtp_event step_traced(struct connection_shared *shared, struct connection *connection,
-                                   struct bytes *input, struct smtp_detail *detail)
+/*
+ * Under `disk` further replies to the same message (LMTP) wait with the first. A trace tells what
+ * the step took and said.
+ */
+RARE static enum smtp_event step_watched(struct connection_shared *shared,
+                                         struct connection *connection, struct bytes *input,
+                                         struct smtp_detail *detail)
 {
-    uint32_t replies_before = connection->outbox.replies.size;
-    *detail = (struct smtp_detail){0};
-    enum smtp_event event =
-        smtp_session_step(&connection->session, input, &connection->outbox.replies, detail);
+    struct smtp_session *session = &connection->session;
+    struct outbox *outbox = &connection->outbox;
+    uint32_t start = outbox->replies.size;
+    uint32_t left = smtp_session_queued_left(session);
+    enum smtp_event event = smtp_session_step(session, input, &outbox->replies, detail);
+    if (shared->store.is_synced)
+        outbox_extend(outbox, start, left - smtp_session_queued_left(session));
+    if (!shared->smtp->is_traced) return event;
     trace(connection, "C:", detail->is_line_secret ? censor(detail->line) : detail->line);
-    trace_replies(shared, connection, replies_before);
+    trace_replies(shared, connection, start);
     return event;
 }
 
 static enum smtp_event step(struct connection_shared *shared, struct connection *connection,
                             struct bytes *input, struct smtp_detail *detail)
 {
-    if (shared->smtp->is_traced) return step_traced(shared, connection, input, detail);
+    if (shared->is_watched) return step_watched(shared, connection, input, detail);
     return smtp_session_step(&connection->session, input, &connection->outbox.replies, detail);
-}
-
-/* The same; further replies to the same message (LMTP) wait for the disk with the first. */
-static enum smtp_event step_waiting(struct connection_shared *shared, struct connection *connection,
-                                    struct bytes *input, struct smtp_detail *detail)
-{
-    uint32_t start = connection->outbox.replies.size;
-    uint32_t left = smtp_session_queued_left(&connection->session);
-    enum smtp_event event = step(shared, connection, input, detail);
-    outbox_extend(&connection->outbox, start,
-                  left - smtp_session_queued_left(&connection->session));
-    return event;
 }
 
 static bool has_room(const struct connection *connection)
@@ -354,12 +355,21 @@ static bool has_room(const struct connection *connection)
            !outbox_is_undecided_full(&connection->outbox);
 }
 
+/* What waited for a segment is tried again. False: it still waits. */
+ASIDE static bool go_on(struct connection_shared *shared, struct connection *connection)
+{
+    struct transaction_verdict verdict;
+    return is_settled(shared, connection,
+                      transaction_go_on(&shared->store, &connection->transaction, &verdict),
+                      &verdict);
+}
+
 /*
  * The only loop where network, dialogue and store meet. `input` shrinks by what was taken; a slice
  * of it that the spool can't take yet waits in the transaction.
  */
-static enum stop advance(struct connection_shared *shared, struct connection *connection,
-                         struct bytes *input)
+FLAT static enum stop advance(struct connection_shared *shared, struct connection *connection,
+                              struct bytes *input)
 {
     struct smtp_detail detail;
     struct transaction_verdict verdict;
@@ -368,12 +378,10 @@ static enum stop advance(struct connection_shared *shared, struct connection *co
     enum smtp_verdict refusal = SMTP_STORED;
 
     outbox_hold(&connection->outbox, &shared->reply_blocks);
-    if (!is_settled(shared, connection, transaction_go_on(store, transaction, &verdict), &verdict))
-        return STOP_NO_SEGMENT;
+    if (connection_waits(connection) && !go_on(shared, connection)) return STOP_NO_SEGMENT;
     for (;;) {
         if (!has_room(connection)) return STOP_NO_ROOM;
-        switch (store->is_synced ? step_waiting(shared, connection, input, &detail)
-                                 : step(shared, connection, input, &detail)) {
+        switch (step(shared, connection, input, &detail)) {
         case SMTP_WANT_INPUT:
             CHECK(input->size == 0 || shared->smtp->is_traced);
             if (input->size == 0) return STOP_USED_UP;
@@ -572,7 +580,6 @@ static void send_completed(struct connection_shared *shared, struct connection *
 {
     CHECK(connection->is_sending);
     connection->is_sending = false;
-    queue_flush(shared, connection);
     if (result <= 0) {
         close_for(shared, connection,
                   result == -EPIPE || result == -ECONNRESET ? CLOSE_PEER_GONE : CLOSE_SEND_FAILED,
@@ -583,11 +590,14 @@ static void send_completed(struct connection_shared *shared, struct connection *
     deadline_touch(&connection->deadline, shared->now_ns);
     if (outbox_sendable(&connection->outbox).size > 0) {
         counter_add(&shared->counters->short_sends, 1);
+        queue_flush(shared, connection);
         return;
     }
     if (outbox_is_empty(&connection->outbox))
         outbox_release(&connection->outbox, &shared->reply_blocks);
     if (has_backlog(connection)) queue_resume(shared, connection);
+    /* One that is served has nothing to do before something comes. */
+    if (is_closing(connection) || shared->is_draining) queue_flush(shared, connection);
 }
 
 void connection_completed(struct connection_shared *shared, struct connection *connection,

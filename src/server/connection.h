@@ -48,6 +48,7 @@ struct connection_shared {
     uint64_t held_bytes_max;      /* of one connection */
     _Atomic uint32_t *open_count; /* process-wide */
     bool is_draining;
+    bool is_watched;            /* a step is followed closely: traced, or `disk`  */
     bool is_stalled;            /* the spool lacks a segment: received data waits */
     bool has_told_bare_newline; /* nc without -C: said once a worker */
 };

@@ -29,7 +29,7 @@ void transaction_init(struct transaction *transaction, struct transaction_store 
     spool_envelope_init(&transaction->envelope, &store->envelopes);
 }
 
-void transaction_drop(struct transaction_store *store, struct transaction *transaction)
+ASIDE void transaction_drop(struct transaction_store *store, struct transaction *transaction)
 {
     if (transaction->message.state != SPOOL_MESSAGE_NONE)
         spool_message_abandon(store->writer, &transaction->message);
@@ -44,7 +44,7 @@ static bool put_parameters(struct transaction *transaction, enum spool_item item
     return parameters.size == 0 || spool_envelope_put(&transaction->envelope, item, parameters);
 }
 
-static enum smtp_verdict refuse_for_memory(struct transaction_store *store)
+RARE static enum smtp_verdict refuse_for_memory(struct transaction_store *store)
 {
     counter_add(&store->counters->refused_memory, 1);
     return SMTP_NO_MEMORY;
@@ -92,7 +92,7 @@ enum smtp_verdict transaction_add_recipient(struct transaction_store *store,
     return SMTP_STORED;
 }
 
-static void fail_message(struct transaction_store *store, struct transaction *transaction)
+RARE static void fail_message(struct transaction_store *store, struct transaction *transaction)
 {
     if (transaction->message.state == SPOOL_MESSAGE_OPEN)
         spool_message_fail(store->writer, &transaction->message);
@@ -100,7 +100,7 @@ static void fail_message(struct transaction_store *store, struct transaction *tr
 }
 
 /* No segment, and none will come until space returns: the message fails instead of waiting. */
-static bool fail_if_full(struct transaction_store *store, struct transaction *transaction)
+RARE static bool fail_if_full(struct transaction_store *store, struct transaction *transaction)
 {
     if (!is_full(store)) return false;
     fail_message(store, transaction);
@@ -125,18 +125,24 @@ static bool open_message(struct transaction_store *store, struct transaction *tr
     return true;
 }
 
+/* An open message takes the slice, or as much of it as there is room for. */
+static bool take_slice(struct transaction_store *store, struct transaction *transaction,
+                       struct bytes *slice)
+{
+    return transaction->message.state != SPOOL_MESSAGE_OPEN ||
+           spool_message_append(store->writer, &transaction->message, slice, store->realtime_ns) !=
+               SPOOL_NEEDS_SEGMENT ||
+           fail_if_full(store, transaction);
+}
+
 enum transaction_outcome transaction_append(struct transaction_store *store,
                                             struct transaction *transaction, struct bytes slice)
 {
-    transaction->slice = slice;
-    transaction->waiting = TRANSACTION_WAITS_TO_APPEND;
-    if (!open_message(store, transaction)) return TRANSACTION_WAITS;
-    if (transaction->message.state == SPOOL_MESSAGE_OPEN &&
-        spool_message_append(store->writer, &transaction->message, &transaction->slice,
-                             store->realtime_ns) == SPOOL_NEEDS_SEGMENT &&
-        !fail_if_full(store, transaction))
+    if (!open_message(store, transaction) || !take_slice(store, transaction, &slice)) {
+        transaction->slice = slice;
+        transaction->waiting = TRANSACTION_WAITS_TO_APPEND;
         return TRANSACTION_WAITS;
-    transaction->slice = (struct bytes){0};
+    }
     transaction->waiting = TRANSACTION_WAITS_FOR_NOTHING;
     return TRANSACTION_TAKEN;
 }
@@ -152,7 +158,7 @@ static void count_message(struct transaction_store *store, const struct transact
 }
 
 /* 452 if space is the reason, else 451; nothing of the message stays. */
-static enum smtp_verdict fail(struct transaction_store *store, struct transaction *transaction)
+RARE static enum smtp_verdict fail(struct transaction_store *store, struct transaction *transaction)
 {
     bool is_for_space = is_full(store) && !store->has_failed;
     counter_add(is_for_space ? &store->counters->refused_space : &store->counters->failed, 1);
@@ -190,9 +196,9 @@ enum transaction_outcome transaction_commit(struct transaction_store *store,
     return TRANSACTION_DECIDED;
 }
 
-enum transaction_outcome transaction_go_on(struct transaction_store *store,
-                                           struct transaction *transaction,
-                                           struct transaction_verdict *verdict)
+ASIDE enum transaction_outcome transaction_go_on(struct transaction_store *store,
+                                                 struct transaction *transaction,
+                                                 struct transaction_verdict *verdict)
 {
     switch ((enum transaction_wait)transaction->waiting) {
     case TRANSACTION_WAITS_FOR_NOTHING:

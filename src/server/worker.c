@@ -109,6 +109,7 @@ static void share(struct worker *worker)
                                    ? &environment->steward->room
                                    : NULL;
     shared->store.is_synced = config->durability == CONFIG_DISK;
+    shared->is_watched = shared->store.is_synced || shared->smtp->is_traced;
     shared->rules = (struct deadline_rules){.idle_timeout_ns = config->idle_timeout_ns,
                                             .command_timeout_ns = config->command_timeout_ns,
                                             .min_data_rate = config->min_data_rate};
@@ -266,9 +267,7 @@ static void accept_completed(struct worker *worker, const struct ring_completion
 
 static struct connection *find(struct worker *worker, struct ring_token token)
 {
-    struct slots *connections = &worker->shared.connections;
-    if (token.slot >= connections->touched_end) return NULL;
-    return slots_find(connections, token.slot, token.generation);
+    return slots_find(&worker->shared.connections, token.slot, token.generation);
 }
 
 /* False: the spool lacks a segment, and what is left of the data stays in `completion`. */

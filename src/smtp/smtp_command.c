@@ -1,14 +1,30 @@
 #include "smtp/smtp_command.h"
 
-/* Bit 0x20 is the case of a letter; no octet but the two cases of a letter becomes that letter. */
+#define KEY_SIZE 4
+/* Set in every letter, in no blank and no control. */
+#define BIT_OF_LETTERS 0x40404040u
+/* The case of a letter; no octet but the two cases of a letter becomes that letter. */
+#define BIT_OF_CASE 0x20202020u
+
+static uint32_t read_key(const uint8_t *octets)
+{
+    return SMTP_COMMAND_KEY(octets[0], octets[1], octets[2], octets[3]);
+}
+
 static uint32_t make_key(struct bytes verb)
 {
-    uint8_t octets[4] = {' ', ' ', ' ', ' '};
-    if (verb.size >= sizeof(octets))
-        memcpy(octets, verb.data, sizeof(octets));
-    else if (verb.size > 0)
-        memcpy(octets, verb.data, verb.size);
-    return SMTP_COMMAND_KEY(octets[0], octets[1], octets[2], octets[3]) | 0x20202020u;
+    uint8_t octets[KEY_SIZE] = {' ', ' ', ' ', ' '};
+    for (uint64_t i = 0; i < KEY_SIZE && i < verb.size; i++)
+        octets[i] = verb.data[i];
+    return read_key(octets) | BIT_OF_CASE;
+}
+
+/* Does the line begin with a verb of four letters, as most do? */
+static bool has_short_verb(struct bytes line)
+{
+    if (line.size < KEY_SIZE || (read_key(line.data) & BIT_OF_LETTERS) != BIT_OF_LETTERS)
+        return false;
+    return line.size == KEY_SIZE || smtp_command_is_blank(line.data[KEY_SIZE]);
 }
 
 bool smtp_command_strip_line(struct bytes *line)
@@ -33,23 +49,21 @@ struct bytes smtp_command_trim(struct bytes text)
 struct smtp_command smtp_command_parse(struct bytes line)
 {
     struct smtp_command command;
-    command.verb = smtp_command_take_word(&line);
+    if (has_short_verb(line)) {
+        command.verb = bytes_take(&line, KEY_SIZE);
+        command.key = read_key(command.verb.data) | BIT_OF_CASE;
+    } else {
+        command.verb = smtp_command_take_word(&line);
+        command.key = make_key(command.verb);
+    }
     command.argument = smtp_command_trim(line);
-    command.key = make_key(command.verb);
     return command;
 }
 
 bool smtp_command_has_rest(const struct smtp_command *command, struct bytes rest)
 {
+    if (command->verb.size <= KEY_SIZE) return rest.size == 0;
     struct bytes found = command->verb;
-    bytes_take(&found, found.size < 4 ? found.size : 4);
+    bytes_take(&found, KEY_SIZE);
     return bytes_equal_ignoring_case(found, rest);
-}
-
-bool smtp_command_take_keyword(struct bytes *text, struct bytes keyword)
-{
-    if (text->size < keyword.size) return false;
-    if (!bytes_equal_ignoring_case(bytes_make(text->data, keyword.size), keyword)) return false;
-    bytes_take(text, keyword.size);
-    return true;
 }

@@ -32,8 +32,16 @@ struct smtp_command smtp_command_parse(struct bytes line);
 /* Is the part of the verb behind its first four octets `rest` (lower or upper case)? */
 bool smtp_command_has_rest(const struct smtp_command *command, struct bytes rest);
 
-/* If `text` starts with `keyword` in any case, takes it off. */
-bool smtp_command_take_keyword(struct bytes *text, struct bytes keyword);
+/* If `text` starts with `keyword` in any case, takes it off. Most clients write it as we do. */
+static inline bool smtp_command_take_keyword(struct bytes *text, struct bytes keyword)
+{
+    if (text->size < keyword.size) return false;
+    if (memcmp(text->data, keyword.data, keyword.size) != 0 &&
+        !bytes_equal_ignoring_case(bytes_make(text->data, keyword.size), keyword))
+        return false;
+    bytes_take(text, keyword.size);
+    return true;
+}
 
 /* The text without the blanks around it. */
 struct bytes smtp_command_trim(struct bytes text);
@@ -41,7 +49,7 @@ struct bytes smtp_command_trim(struct bytes text);
 /* Blank as RFC 5321 4.1.1 lets clients append: SP and HT. */
 static inline bool smtp_command_is_blank(uint8_t octet)
 {
-    return octet == ' ' || octet == '\t';
+    return octet <= ' ' && (octet == ' ' || octet == '\t'); /* most octets: one comparison */
 }
 
 /* What stands before the first blank, taken off; all of it where there is none. */

@@ -83,6 +83,7 @@ void smtp_config_prepare(struct smtp_config *config, uint8_t *text)
     if (config->bad_commands_max == 0) config->bad_commands_max = SMTP_BAD_COMMANDS_MAX;
     config->offers = offers_with_base(config->offers);
     config->is_enhanced = (config->offers & SMTP_OFFER(ENHANCEDSTATUSCODES)) != 0;
+    config->takes_plain = !config->is_strict && !config->is_out_of_service;
     config->is_inspecting = config->bare_newline != SMTP_BARE_KEEP || config->has_strict_lines;
 
     struct smtp_replies written = {.data = text, .capacity = SMTP_CONFIG_TEXT_SIZE};

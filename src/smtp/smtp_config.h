@@ -78,6 +78,7 @@ struct smtp_config {
     /* Written by smtp_config_prepare(). */
     bool is_enhanced;   /* replies carry enhanced codes (RFC 2034)           */
     bool is_inspecting; /* the line ends of content are to be looked at      */
+    bool takes_plain;   /* a line may be read by smtp_plain_line              */
     struct bytes greeting_reply;
     struct bytes helo_reply;
     struct bytes ehlo_reply;

@@ -15,7 +15,7 @@ void smtp_content_begin(struct smtp_session *session)
 }
 
 /* Too much, and the dialogue is over. There is room for a reply. */
-static void drain(struct smtp_turn *turn, uint64_t size)
+RARE static void drain(struct smtp_turn *turn, uint64_t size)
 {
     struct smtp_session *session = turn->session;
     session->drained_size += size;
@@ -26,7 +26,7 @@ static void drain(struct smtp_turn *turn, uint64_t size)
 }
 
 /* Content that passes the limit: the part below it is told, so that cuts don't show. */
-static void take_overflow(struct smtp_turn *turn, struct bytes slice, uint64_t room)
+RARE static void take_overflow(struct smtp_turn *turn, struct bytes slice, uint64_t room)
 {
     struct smtp_session *session = turn->session;
     session->is_too_big = true;
@@ -59,7 +59,7 @@ static void take_slice(struct smtp_turn *turn, struct bytes slice)
 }
 
 /* The message is over without a verdict: `reply`, under LMTP to each recipient. */
-static void end_refused(struct smtp_session *session, enum smtp_reply reply)
+RARE static void end_refused(struct smtp_session *session, enum smtp_reply reply)
 {
     session->is_too_big = false;
     session->pending = SMTP_PENDING_FINAL;
@@ -80,6 +80,7 @@ static void end_complete(struct smtp_turn *turn)
 static enum smtp_reply judge_line_ends(const struct smtp_session *session)
 {
     const struct smtp_config *config = session->config;
+    if (!config->is_inspecting) return SMTP_REPLY_OK;
     if (config->bare_newline == SMTP_BARE_REJECT && session->line_ends.has_bare_newline)
         return SMTP_REPLY_BARE_NEWLINE;
     if (config->has_strict_lines && session->line_ends.has_long_line)
@@ -102,8 +103,12 @@ static void end_data(struct smtp_turn *turn)
 }
 
 /* Where line ends matter a slice is at most one line, so that CR LF can go in its place. */
-static struct bytes next_line(struct smtp_session *session, struct bytes *input)
+RARE static struct bytes next_line(struct smtp_session *session, struct bytes *input)
 {
+    if (session->owes_newline) {
+        session->owes_newline = false;
+        return BYTES("\r\n");
+    }
     uint64_t size = bytes_find(*input, '\n');
     struct bytes line = bytes_make(input->data, size < input->size ? size + 1 : size);
     uint64_t before = line.size;
@@ -124,11 +129,6 @@ void smtp_content_take_data(struct smtp_turn *turn)
     struct smtp_session *session = turn->session;
     if (session->is_too_big && !smtp_turn_has_room(turn)) {
         smtp_turn_end(turn, SMTP_WANT_FLUSH);
-        return;
-    }
-    if (session->owes_newline) {
-        session->owes_newline = false;
-        take_slice(turn, BYTES("\r\n"));
         return;
     }
     struct bytes slice = session->config->is_inspecting
@@ -166,7 +166,7 @@ static void end_chunk(struct smtp_turn *turn)
     }
 }
 
-void smtp_content_take_chunk(struct smtp_turn *turn)
+ASIDE void smtp_content_take_chunk(struct smtp_turn *turn)
 {
     struct smtp_session *session = turn->session;
     bool may_reply = session->chunk_left == 0 || session->is_too_big;
@@ -199,7 +199,7 @@ static void answer_chunk(struct smtp_turn *turn)
         smtp_turn_put(turn, reply);
 }
 
-void smtp_content_swallow(struct smtp_turn *turn)
+RARE void smtp_content_swallow(struct smtp_turn *turn)
 {
     struct smtp_session *session = turn->session;
     if (!smtp_turn_has_room(turn))

@@ -3,6 +3,7 @@
  * starts with a dot, and the next begins behind that dot.
  *
  *   LINE_START   -> AFTER_DOT, IN_TEXT, AFTER_CR   [smtp_data_next]
+ *   LINE_START   -> DONE where the end is whole    [smtp_data_next]
  *   IN_TEXT      -> AFTER_CR, LINE_START           [take_text]
  *   AFTER_CR     -> LINE_START, IN_TEXT            [take_text]
  *   AFTER_DOT    -> AFTER_DOT_CR; IN_TEXT, AFTER_CR where the dot was stuffing
@@ -14,6 +15,8 @@
 #include "smtp/smtp_data.h"
 
 #include "smtp/smtp_scan.h"
+
+#define END_SIZE 3 /* "." CR LF */
 
 static const uint8_t held_back_cr[] = {'\r'};
 
@@ -44,6 +47,12 @@ static struct bytes take_text(struct smtp_data *data, struct bytes *input)
     return bytes_take(input, input->size);
 }
 
+/* Is the dot that `input` begins with the end of data? Only what is in `input` can tell so. */
+static bool is_end(struct bytes input)
+{
+    return input.size >= END_SIZE && input.data[1] == '\r' && input.data[2] == '\n';
+}
+
 void smtp_data_init(struct smtp_data *data)
 {
     data->state = SMTP_DATA_LINE_START;
@@ -55,6 +64,11 @@ struct bytes smtp_data_next(struct smtp_data *data, struct bytes *input)
         switch (data->state) {
         case SMTP_DATA_LINE_START:
             if (input->data[0] != '.') return take_text(data, input);
+            if (is_end(*input)) {
+                bytes_take(input, END_SIZE);
+                data->state = SMTP_DATA_DONE;
+                break;
+            }
             bytes_take(input, 1);
             data->state = SMTP_DATA_AFTER_DOT;
             break;

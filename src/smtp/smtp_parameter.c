@@ -185,6 +185,7 @@ enum smtp_reply smtp_parameter_check(struct bytes text, enum smtp_parameter_comm
 {
     struct question question = {.command = command, .offers = offers};
     *parameters = (struct smtp_parameters){0};
+    if (text.size == 0) return SMTP_REPLY_OK; /* as most have none */
     for (;;) {
         while (text.size > 0 && smtp_command_is_blank(text.data[0]))
             bytes_take(&text, 1);

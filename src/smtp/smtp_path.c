@@ -2,14 +2,15 @@
 
 #include "smtp/smtp_command.h"
 #include "smtp/smtp_limits.h"
+#include "smtp/smtp_plain_path.h"
 
 #include <arpa/inet.h>
 
 enum octet_class {
     CLASS_DOTTED = 1,   /* atext and "." (RFC 5321 4.1.2, Dot-string)            */
     CLASS_LENIENT = 2,  /* printable, but no delimiter: "<>@ and so on           */
-    CLASS_LDH = 4,      /* letters, digits, "-", "." (sub-domain)                */
-    CLASS_DOMAIN = 8,   /* the same and "_"                                      */
+    CLASS_LDH = 4,      /* letters, digits, "-" (sub-domain)                     */
+    CLASS_LABEL = 8,    /* the same and "_"                                      */
     CLASS_LITERAL = 16, /* dcontent: printable but for [ \ ]                     */
     CLASS_QUOTED = 32,  /* qtextSMTP: printable and SP but for " and \           */
     CLASS_ROUTE = 64,   /* domains, "@" and "," (A-d-l)                          */
@@ -19,7 +20,7 @@ enum octet_class {
 static const uint8_t classes[256] = {
     /* clang-format off */
     [' '] =
-    0x20, 0x33, 0x10, 0x33, 0x33, 0x33, 0x33, 0x33, 0x30, 0x30, 0x33, 0x33, 0x70, 0x7f, 0x7f, 0x33, /* SP to / */
+    0x20, 0x33, 0x10, 0x33, 0x33, 0x33, 0x33, 0x33, 0x30, 0x30, 0x33, 0x33, 0x70, 0x7f, 0x73, 0x33, /* SP to / */
     0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x32, 0x30, 0x30, 0x33, 0x30, 0x33, /* 0 to ? */
     0x70, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, /* @ to O */
     0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x7f, 0x20, 0x00, 0x20, 0x33, 0x7b, /* P to _ */
@@ -33,9 +34,10 @@ static bool octet_is(uint8_t octet, enum octet_class wanted)
     return (classes[octet] & wanted) != 0;
 }
 
-static bool starts_with(struct bytes text, uint8_t octet)
+/* Does `octet` stand there? */
+static bool is_at(const uint8_t *at, const uint8_t *end, uint8_t octet)
 {
-    return text.size > 0 && text.data[0] == octet;
+    return at < end && *at == octet;
 }
 
 /* RFC 3629 4: octets of the character of more than one octet that `text` starts with, or 0. */
@@ -59,55 +61,60 @@ static uint64_t utf8_size(const uint8_t *text, uint64_t left)
     return 0;
 }
 
-/* Takes the longest run of one class. RFC 6531 3.3 adds UTF-8 to local parts and domains. */
-static struct bytes take_run(struct bytes *text, enum octet_class wanted)
+/* What follows skips a part of the grammar: the position behind it, or NULL where it is none. */
+
+/* RFC 6531 3.3 adds UTF-8 to local parts and domains. */
+RARE static const uint8_t *skip_run_utf8(const uint8_t *at, const uint8_t *end,
+                                         enum octet_class wanted)
 {
-    uint64_t size = 0;
     uint64_t step = 0;
     do {
-        size += step;
-        while (size < text->size && octet_is(text->data[size], wanted))
-            size++;
-        if (size == text->size || text->data[size] < 0x80 || wanted == CLASS_LITERAL) break;
-        step = utf8_size(text->data + size, text->size - size);
+        at += step;
+        while (at < end && octet_is(*at, wanted))
+            at++;
+        if (at == end) break;
+        step = utf8_size(at, (uint64_t)(end - at));
     } while (step > 0);
-    return bytes_take(text, size);
+    return at;
 }
 
+/* The longest run of one class, which may be none. */
+static inline const uint8_t *skip_run(const uint8_t *at, const uint8_t *end,
+                                      enum octet_class wanted)
+{
+    while (at < end && octet_is(*at, wanted))
+        at++;
+    bool has_utf8 = at < end && *at >= 0x80 && wanted != CLASS_LITERAL;
+    return has_utf8 ? skip_run_utf8(at, end, wanted) : at;
+}
+
+/* By eight octets; the last eight may overlap those before. */
 static bool is_ascii(struct bytes text)
 {
     uint64_t every = 0;
-    for (; text.size >= sizeof(every); bytes_take(&text, sizeof(every))) {
-        uint64_t eight;
-        memcpy(&eight, text.data, sizeof(eight));
+    uint64_t eight = 0;
+    for (uint64_t i = 0; i + sizeof(eight) < text.size; i += sizeof(eight)) {
+        memcpy(&eight, text.data + i, sizeof(eight));
         every |= eight;
     }
-    for (uint64_t i = 0; i < text.size; i++)
-        every |= text.data[i];
-    return (every & 0x8080808080808080) == 0;
+    if (text.size >= sizeof(eight))
+        memcpy(&eight, text.data + text.size - sizeof(eight), sizeof(eight));
+    else
+        for (uint64_t i = 0; i < text.size; i++)
+            every |= text.data[i];
+    return ((every | eight) & 0x8080808080808080) == 0;
 }
 
-/* A dot first, last (unless allowed), or next to another? */
-static bool has_stray_dot(struct bytes text, bool may_end_in_dot)
+/* A dot first, last, or next to another? */
+static bool has_stray_dot(const uint8_t *at, const uint8_t *end)
 {
     bool was_dot = true;
-    for (uint64_t i = 0; i < text.size; i++) {
-        bool is_dot = text.data[i] == '.';
+    for (; at < end; at++) {
+        bool is_dot = *at == '.';
         if (is_dot && was_dot) return true;
         was_dot = is_dot;
     }
-    return was_dot && !may_end_in_dot;
-}
-
-/* RFC 5321 4.1.2: a sub-domain begins and ends with a letter or digit. */
-static bool has_stray_hyphen(struct bytes domain)
-{
-    for (uint64_t i = 0; i < domain.size; i++) {
-        if (domain.data[i] != '-') continue;
-        if (i == 0 || domain.data[i - 1] == '.') return true;
-        if (i + 1 == domain.size || domain.data[i + 1] == '.') return true;
-    }
-    return false;
+    return was_dot;
 }
 
 static bool is_address(int family, struct bytes digits)
@@ -123,10 +130,9 @@ static bool is_address(int family, struct bytes digits)
 /* RFC 5321 4.1.3: a Standardized-tag is an Ldh-str: no dot, no hyphen at its end. */
 static bool is_tag(struct bytes text)
 {
-    struct bytes run = text;
-    if (text.size == 0 || text.data[text.size - 1] == '-') return false;
-    return bytes_find(text, '.') == text.size && is_ascii(text) &&
-           take_run(&run, CLASS_LDH).size == text.size;
+    const uint8_t *end = text.data + text.size;
+    if (text.size == 0 || end[-1] == '-') return false;
+    return is_ascii(text) && skip_run(text.data, end, CLASS_LDH) == end;
 }
 
 /* RFC 5321 4.1.3: IPv4, IPv6 behind its tag, or any other tag with something behind it. */
@@ -139,128 +145,153 @@ static bool is_literal(struct bytes inside)
     return inside.size > 1 && is_tag(tag);
 }
 
-static bool take_literal(struct bytes *text, bool is_strict)
+/* From its bracket on. */
+RARE static const uint8_t *skip_literal(const uint8_t *at, const uint8_t *end, bool is_strict)
 {
-    bytes_take(text, 1);
-    struct bytes inside = take_run(text, CLASS_LITERAL);
-    if (inside.size == 0 || !starts_with(*text, ']')) return false;
-    bytes_take(text, 1);
-    return !is_strict || is_literal(inside);
+    const uint8_t *inside = at + 1;
+    at = skip_run(inside, end, CLASS_LITERAL);
+    if (at == inside || !is_at(at, end, ']')) return NULL;
+    if (is_strict && !is_literal(bytes_make(inside, (uint64_t)(at - inside)))) return NULL;
+    return at + 1;
 }
 
-static bool take_domain(struct bytes *text, bool is_strict)
+/*
+ * RFC 5321 4.1.2: sub-domains with dots between, each beginning and ending with a letter or digit.
+ * A lenient server asks less of hyphens and lets a domain end in a dot.
+ */
+static inline const uint8_t *skip_domain(const uint8_t *at, const uint8_t *end, bool is_strict)
 {
-    if (starts_with(*text, '[')) return take_literal(text, is_strict);
-    struct bytes domain = take_run(text, is_strict ? CLASS_LDH : CLASS_DOMAIN);
-    if (has_stray_dot(domain, !is_strict && domain.size > 1)) return false;
-    return !is_strict || (domain.size <= SMTP_DOMAIN_MAX && !has_stray_hyphen(domain));
-}
-
-/* RFC 5321 4.1.2, Quoted-string; a backslash quotes any printable octet or SP. */
-static bool take_quoted(struct bytes *text)
-{
-    bytes_take(text, 1);
+    const uint8_t *start = at;
+    if (is_at(at, end, '[')) return skip_literal(at, end, is_strict);
     for (;;) {
-        take_run(text, CLASS_QUOTED);
-        if (starts_with(*text, '"')) break;
-        if (!starts_with(*text, '\\') || text->size < 2) return false;
-        if (text->data[1] < ' ' || text->data[1] > '~') return false;
-        bytes_take(text, 2);
+        const uint8_t *label = at;
+        at = skip_run(at, end, is_strict ? CLASS_LDH : CLASS_LABEL);
+        if (at == label) return is_strict || at == start ? NULL : at;
+        if (is_strict && (label[0] == '-' || at[-1] == '-')) return NULL;
+        if (!is_at(at, end, '.')) break;
+        at++;
     }
-    bytes_take(text, 1);
-    return true;
+    return is_strict && at - start > SMTP_DOMAIN_MAX ? NULL : at;
 }
 
-static bool take_local_part(struct bytes *text, bool is_strict)
+/* RFC 5321 4.1.2, Quoted-string, from its first quote on; a backslash quotes a printable or SP. */
+RARE static const uint8_t *skip_quoted(const uint8_t *at, const uint8_t *end)
 {
-    struct bytes start = *text;
-    if (starts_with(*text, '"')) {
-        if (!take_quoted(text)) return false;
-    } else {
-        struct bytes run = take_run(text, is_strict ? CLASS_DOTTED : CLASS_LENIENT);
-        if (run.size == 0) return false;
-        if (is_strict && has_stray_dot(run, false)) return false;
+    at++;
+    for (;;) {
+        at = skip_run(at, end, CLASS_QUOTED);
+        if (is_at(at, end, '"')) return at + 1;
+        if (!is_at(at, end, '\\') || end - at < 2) return NULL;
+        if (at[1] < ' ' || at[1] > '~') return NULL;
+        at += 2;
     }
-    return !is_strict || start.size - text->size <= SMTP_LOCAL_PART_MAX;
+}
+
+static inline const uint8_t *skip_local_part(const uint8_t *at, const uint8_t *end, bool is_strict)
+{
+    const uint8_t *start = at;
+    if (is_at(at, end, '"')) {
+        at = skip_quoted(at, end);
+        if (at == NULL) return NULL;
+    } else {
+        at = skip_run(at, end, is_strict ? CLASS_DOTTED : CLASS_LENIENT);
+        if (at == start) return NULL;
+        if (is_strict && has_stray_dot(start, at)) return NULL;
+    }
+    return is_strict && at - start > SMTP_LOCAL_PART_MAX ? NULL : at;
 }
 
 /* RFC 5321 4.1.1.3 has Postmaster without a domain; a lenient server takes any local part so. */
-static bool take_mailbox(struct bytes *text, bool is_strict)
+static inline const uint8_t *skip_mailbox(const uint8_t *at, const uint8_t *end, bool is_strict)
 {
-    struct bytes start = *text;
-    if (!take_local_part(text, is_strict)) return false;
-    if (starts_with(*text, '@')) {
-        bytes_take(text, 1);
-        return take_domain(text, is_strict);
-    }
-    struct bytes local_part = bytes_make(start.data, start.size - text->size);
-    return !is_strict || bytes_equal_ignoring_case(local_part, BYTES("postmaster"));
+    const uint8_t *start = at;
+    at = skip_local_part(at, end, is_strict);
+    if (at == NULL) return NULL;
+    if (is_at(at, end, '@')) return skip_domain(at + 1, end, is_strict);
+    struct bytes local_part = bytes_make(start, (uint64_t)(at - start));
+    bool may_stand_alone = !is_strict || bytes_equal_ignoring_case(local_part, BYTES("postmaster"));
+    return may_stand_alone ? at : NULL;
 }
 
 /* RFC 5321 appendix C: "@one,@two:" must be accepted and should be ignored. */
-static bool take_route(struct bytes *text)
+RARE static const uint8_t *skip_route(const uint8_t *at, const uint8_t *end)
 {
-    while (!starts_with(*text, ':')) {
-        if (starts_with(*text, '[')) {
-            if (!take_literal(text, false)) return false;
-        } else if (take_run(text, CLASS_ROUTE).size == 0) {
-            return false;
-        }
+    while (at != NULL && !is_at(at, end, ':')) {
+        const uint8_t *part = at;
+        if (is_at(at, end, '['))
+            at = skip_literal(at, end, false);
+        else
+            at = skip_run(at, end, CLASS_ROUTE);
+        if (at == part) return NULL;
     }
-    bytes_take(text, 1);
-    return true;
+    return at == NULL ? NULL : at + 1;
 }
 
-static bool is_at_blank_or_end(struct bytes text)
+/* From behind the bracket to behind the other; the mailbox goes into `path`. */
+static inline const uint8_t *skip_bracketed(const uint8_t *at, const uint8_t *end, bool is_strict,
+                                            struct bytes *path)
 {
-    return text.size == 0 || smtp_command_is_blank(text.data[0]);
+    if (is_at(at, end, '@')) at = skip_route(at, end);
+    if (at == NULL) return NULL;
+    const uint8_t *start = at;
+    at = skip_mailbox(at, end, is_strict);
+    if (at == NULL || !is_at(at, end, '>')) return NULL;
+    *path = bytes_make(start, (uint64_t)(at - start));
+    if (is_strict && path->size + 2 > SMTP_PATH_MAX) return NULL;
+    return at + 1;
 }
 
-static bool take_bare(struct bytes *text, struct bytes *path)
+RARE static const uint8_t *skip_bare(const uint8_t *at, const uint8_t *end, bool is_strict,
+                                     struct bytes *path)
 {
-    struct bytes start = *text;
-    if (!take_mailbox(text, false)) return false;
-    *path = bytes_make(start.data, start.size - text->size);
-    return is_at_blank_or_end(*text);
+    const uint8_t *start = at;
+    if (is_strict) return NULL;
+    at = skip_mailbox(at, end, false);
+    if (at != NULL) *path = bytes_make(start, (uint64_t)(at - start));
+    return at;
 }
 
-static bool take_bracketed(struct bytes *text, bool is_strict, struct bytes *path)
+static bool is_at_blank_or_end(const uint8_t *at, const uint8_t *end)
 {
-    if (starts_with(*text, '@') && !take_route(text)) return false;
-    struct bytes start = *text;
-    if (!take_mailbox(text, is_strict)) return false;
-    *path = bytes_make(start.data, start.size - text->size);
-    if (is_strict && path->size + 2 > SMTP_PATH_MAX) return false;
-    if (!starts_with(*text, '>')) return false;
-    bytes_take(text, 1);
-    return is_at_blank_or_end(*text);
+    return at == end || smtp_command_is_blank(*at);
 }
 
-static enum smtp_path_kind kind_of(bool is_mailbox, struct bytes path)
+/* By the grammar, octet by octet. */
+RARE static enum smtp_path_kind take_any(struct bytes *text, bool is_strict, struct bytes *path)
 {
-    if (!is_mailbox) return SMTP_PATH_MALFORMED;
-    return is_ascii(path) ? SMTP_PATH_MAILBOX : SMTP_PATH_UTF8;
+    const uint8_t *at = text->data;
+    const uint8_t *end = at + text->size;
+    while (!is_strict && at < end && smtp_command_is_blank(*at))
+        at++;
+    if (at == end) return SMTP_PATH_MISSING;
+    bool is_null = *at == '<' && is_at(at + 1, end, '>');
+    if (is_null)
+        at += 2;
+    else if (*at == '<')
+        at = skip_bracketed(at + 1, end, is_strict, path);
+    else
+        at = skip_bare(at, end, is_strict, path);
+    if (at == NULL || !is_at_blank_or_end(at, end)) return SMTP_PATH_MALFORMED;
+    bytes_take(text, (uint64_t)(at - text->data));
+    if (is_null) return SMTP_PATH_NULL;
+    return is_ascii(*path) ? SMTP_PATH_MAILBOX : SMTP_PATH_UTF8;
 }
 
 enum smtp_path_kind smtp_path_take(struct bytes *text, bool is_strict, struct bytes *path)
 {
-    while (!is_strict && text->size > 0 && smtp_command_is_blank(text->data[0]))
-        bytes_take(text, 1);
-    *path = bytes_make(NULL, 0);
-    if (text->size == 0) return SMTP_PATH_MISSING;
-    if (!starts_with(*text, '<')) {
-        if (is_strict) return SMTP_PATH_MALFORMED;
-        return kind_of(take_bare(text, path), *path);
+    uint64_t size = is_strict ? 0 : smtp_plain_path_size(*text);
+    bool is_plain = size > 0 && is_at_blank_or_end(text->data + size, text->data + text->size);
+    if (!is_plain) {
+        *path = bytes_make(NULL, 0);
+        return take_any(text, is_strict, path);
     }
-    bytes_take(text, 1);
-    if (starts_with(*text, '>')) {
-        bytes_take(text, 1);
-        return is_at_blank_or_end(*text) ? SMTP_PATH_NULL : SMTP_PATH_MALFORMED;
-    }
-    return kind_of(take_bracketed(text, is_strict, path), *path);
+    struct bytes taken = bytes_take(text, size);
+    *path = bytes_make(taken.data + 1, size - 2);
+    return SMTP_PATH_MAILBOX;
 }
 
 bool smtp_path_is_domain(struct bytes text, bool is_strict)
 {
-    return take_domain(&text, is_strict) && text.size == 0;
+    const uint8_t *end = text.data + text.size;
+    return skip_domain(text.data, end, is_strict) == end;
 }

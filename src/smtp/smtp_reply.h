@@ -122,3 +122,5 @@ bool smtp_replies_have_room(const struct smtp_replies *replies, uint32_t size);
 /* One row, with its enhanced code or without. */
 void smtp_replies_put(struct smtp_replies *replies, enum smtp_reply reply, bool is_enhanced);
 void smtp_replies_put_bytes(struct smtp_replies *replies, struct bytes text);
+/* Head, tail, CR LF. */
+void smtp_replies_put_line(struct smtp_replies *replies, struct bytes head, struct bytes tail);

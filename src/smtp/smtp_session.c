@@ -9,9 +9,9 @@
  *   IDLE                       -> IN_AUTH        [ask in smtp_auth.c]
  *   IN_AUTH                    -> IDLE           [smtp_auth_respond]
  *   IDLE                       -> HAS_SENDER     [take_mail]
- *   HAS_SENDER                 -> IDLE           [settle_sender, where refused]
+ *   HAS_SENDER                 -> IDLE           [settle_refused]
  *   HAS_SENDER, HAS_RECIPIENT  -> HAS_RECIPIENT  [take_rcpt]
- *   HAS_RECIPIENT              -> HAS_SENDER     [settle_recipient, where the only one is refused]
+ *   HAS_RECIPIENT              -> HAS_SENDER     [settle_refused, where the only one is]
  *   HAS_SENDER ... HAS_CHUNK   -> IDLE           [smtp_turn_answer_dropping: RSET, HELO, QUIT...]
  *   HAS_RECIPIENT              -> IN_DATA        [settle_data]
  *   HAS_RECIPIENT              -> IN_CHUNK       [settle_chunk]
@@ -30,19 +30,22 @@
 
 #include "smtp/smtp_auth.h"
 #include "smtp/smtp_content.h"
+#include "smtp/smtp_plain_line.h"
 #include "smtp/smtp_turn.h"
 #include "smtp/smtp_verb.h"
 
 #include <assert.h>
 
 static_assert(sizeof(struct smtp_session) <= 248, "an idle connection costs at most 512 bytes");
+static_assert(SMTP_CLOSED > SMTP_AWAIT_VERDICT, "no step is made in the last two states");
 static_assert(SMTP_STASH_SIZE >= SMTP_AUTH_LINE_MAX + 2, "a stash holds a whole line");
 
 static void session_check(const struct smtp_session *session)
 {
-    CHECK(session->config != NULL);
-    CHECK(session->stash != NULL || session->stash_size == 0);
-    CHECK(session->stash_size <= SMTP_AUTH_LINE_MAX + 2);
+    if (session->stash_size > 0) {
+        CHECK(session->stash != NULL);
+        CHECK(session->stash_size <= SMTP_AUTH_LINE_MAX + 2);
+    }
     if (session->state == SMTP_HAS_SENDER) CHECK(session->recipient_count == 0);
     if (session->state == SMTP_HAS_RECIPIENT) CHECK(session->recipient_count > 0);
     if (session->state == SMTP_CLOSED) CHECK(session->pending == SMTP_PENDING_NOTHING);
@@ -128,15 +131,12 @@ static void take_whole_line(struct smtp_turn *turn, struct bytes line)
         explicit_bzero(turn->session->stash, turn->session->stash_size);
 }
 
-/* The first `size` octets of the input end a line. */
-static void take_finished_line(struct smtp_turn *turn, uint64_t size)
+/* A line of which something was stashed or skipped, or that may be too long. */
+RARE static void take_odd_line(struct smtp_turn *turn, struct bytes line)
 {
     struct smtp_session *session = turn->session;
-    struct bytes line = bytes_take(turn->input, size);
-    session->command_count++;
-    session->is_after_cr = false;
     if (session->skipping == SMTP_SKIP_NOTHING &&
-        is_too_long(session, line, session->stash_size + size))
+        is_too_long(session, line, session->stash_size + line.size))
         skip_line(session, line);
     if (session->skipping != SMTP_SKIP_NOTHING) {
         answer_skipped_line(turn);
@@ -147,6 +147,21 @@ static void take_finished_line(struct smtp_turn *turn, uint64_t size)
         take_whole_line(turn, bytes_make(session->stash, session->stash_size));
     }
     release_stash(session);
+}
+
+/* The first `size` octets of the input end a line. */
+static void take_finished_line(struct smtp_turn *turn, uint64_t size)
+{
+    struct smtp_session *session = turn->session;
+    struct bytes line = bytes_take(turn->input, size);
+    session->command_count++;
+    session->is_after_cr = false;
+    bool is_odd =
+        session->stash_size > 0 || session->skipping != SMTP_SKIP_NOTHING || size > SMTP_LINE_MAX;
+    if (is_odd)
+        take_odd_line(turn, line);
+    else
+        take_whole_line(turn, line);
 }
 
 /*
@@ -168,12 +183,25 @@ static uint64_t find_line_end(const struct smtp_session *session, struct bytes i
     return end;
 }
 
-static void take_line(struct smtp_turn *turn)
+/* A plain line that is in order here, with nothing before it. False: nothing was taken. */
+static bool take_plain_line(struct smtp_turn *turn)
+{
+    struct smtp_session *session = turn->session;
+    bool may_be_plain = session->config->takes_plain && session->stash_size == 0 &&
+                        session->skipping == SMTP_SKIP_NOTHING && smtp_turn_has_room(turn);
+    if (!may_be_plain) return false;
+    struct smtp_plain_line plain = smtp_plain_line_read(*turn->input);
+    if (!smtp_verb_take_plain(turn, &plain)) return false;
+    turn->detail->line = bytes_take(turn->input, plain.line.size);
+    session->command_count++;
+    session->is_after_cr = false;
+    return true;
+}
+
+ASIDE static void take_any_line(struct smtp_turn *turn)
 {
     uint64_t end = find_line_end(turn->session, *turn->input);
-    if (turn->input->size == 0)
-        smtp_turn_end(turn, SMTP_WANT_INPUT);
-    else if (end == turn->input->size)
+    if (end == turn->input->size)
         take_unfinished_line(turn);
     else if (!smtp_turn_has_room(turn))
         smtp_turn_end(turn, SMTP_WANT_FLUSH);
@@ -181,8 +209,16 @@ static void take_line(struct smtp_turn *turn)
         take_finished_line(turn, end + 1);
 }
 
+static void take_line(struct smtp_turn *turn)
+{
+    if (turn->input->size == 0)
+        smtp_turn_end(turn, SMTP_WANT_INPUT);
+    else if (!take_plain_line(turn))
+        take_any_line(turn);
+}
+
 /* What a caller's refusal of a command becomes. */
-static enum smtp_reply reply_to_refusal(enum smtp_verdict why, bool is_recipient)
+RARE static enum smtp_reply reply_to_refusal(enum smtp_verdict why, bool is_recipient)
 {
     switch (why) {
     case SMTP_NO_SPACE:
@@ -203,63 +239,48 @@ static enum smtp_reply reply_to_verdict(enum smtp_verdict verdict)
     return verdict == SMTP_STORED ? SMTP_REPLY_OK : reply_to_refusal(verdict, false);
 }
 
-static void settle_sender(struct smtp_turn *turn)
-{
-    struct smtp_session *session = turn->session;
-    if (session->refusal == SMTP_STORED) {
-        smtp_turn_put(turn, SMTP_REPLY_SENDER_OK);
-        return;
-    }
-    smtp_turn_enter(session, SMTP_IDLE);
-    smtp_turn_put(turn, reply_to_refusal(session->refusal, false));
-}
-
-static void settle_recipient(struct smtp_turn *turn)
-{
-    struct smtp_session *session = turn->session;
-    if (session->refusal == SMTP_STORED) {
-        smtp_turn_put(turn, SMTP_REPLY_RECIPIENT_OK);
-        return;
-    }
-    session->has_lost_recipients = true;
-    session->recipient_count--;
-    if (session->recipient_count == 0) smtp_turn_enter(session, SMTP_HAS_SENDER);
-    smtp_turn_put(turn, reply_to_refusal(session->refusal, true));
-}
-
 static void settle_data(struct smtp_turn *turn)
 {
-    struct smtp_session *session = turn->session;
-    if (session->refusal != SMTP_STORED) {
-        smtp_turn_put(turn, reply_to_refusal(session->refusal, false));
-        return;
-    }
-    smtp_content_begin(session);
-    smtp_turn_enter(session, SMTP_IN_DATA);
+    smtp_content_begin(turn->session);
+    smtp_turn_enter(turn->session, SMTP_IN_DATA);
     smtp_turn_put(turn, SMTP_REPLY_GO_AHEAD);
 }
 
 static void settle_chunk(struct smtp_turn *turn)
 {
+    smtp_content_begin(turn->session);
+    smtp_turn_enter(turn->session, SMTP_IN_CHUNK);
+}
+
+/* The caller refused what its event told. */
+RARE static void settle_refused(struct smtp_turn *turn, enum smtp_pending pending)
+{
     struct smtp_session *session = turn->session;
-    if (session->refusal != SMTP_STORED) {
-        smtp_content_refuse_chunk(session, reply_to_refusal(session->refusal, false));
+    enum smtp_reply reply = reply_to_refusal(session->refusal, pending == SMTP_PENDING_RECIPIENT);
+    session->refusal = SMTP_STORED;
+    if (pending == SMTP_PENDING_CHUNK) {
+        smtp_content_refuse_chunk(session, reply);
         return;
     }
-    smtp_content_begin(session);
-    smtp_turn_enter(session, SMTP_IN_CHUNK);
+    if (pending == SMTP_PENDING_SENDER) smtp_turn_enter(session, SMTP_IDLE);
+    if (pending == SMTP_PENDING_RECIPIENT) {
+        session->has_lost_recipients = true;
+        session->recipient_count--;
+        if (session->recipient_count == 0) smtp_turn_enter(session, SMTP_HAS_SENDER);
+    }
+    smtp_turn_put(turn, reply);
 }
 
 static void put_queued(struct smtp_session *session, struct smtp_replies *replies, struct bytes id)
 {
-    smtp_replies_put_bytes(replies, session->config->is_enhanced ? BYTES("250 2.0.0 Ok: queued as ")
-                                                                 : BYTES("250 Ok: queued as "));
-    smtp_replies_put_bytes(replies, id);
-    smtp_replies_put_bytes(replies, BYTES("\r\n"));
+    if (session->config->is_enhanced)
+        smtp_replies_put_line(replies, BYTES("250 2.0.0 Ok: queued as "), id);
+    else
+        smtp_replies_put_line(replies, BYTES("250 Ok: queued as "), id);
 }
 
 /* One final reply; under LMTP there may be more (RFC 2033 4.2). */
-static void put_final(struct smtp_session *session, struct smtp_replies *replies)
+ASIDE static void put_final(struct smtp_session *session, struct smtp_replies *replies)
 {
     if (session->pending_reply == SMTP_REPLY_OK)
         put_queued(session, replies, bytes_make(session->id, session->id_size));
@@ -273,10 +294,10 @@ static void settle(struct smtp_turn *turn, enum smtp_pending pending)
 {
     switch (pending) {
     case SMTP_PENDING_SENDER:
-        settle_sender(turn);
+        smtp_turn_put(turn, SMTP_REPLY_SENDER_OK);
         break;
     case SMTP_PENDING_RECIPIENT:
-        settle_recipient(turn);
+        smtp_turn_put(turn, SMTP_REPLY_RECIPIENT_OK);
         break;
     case SMTP_PENDING_DATA:
         settle_data(turn);
@@ -314,27 +335,33 @@ static void settle_pending(struct smtp_turn *turn)
     }
     session->pending = SMTP_PENDING_NOTHING;
     release_stash(session);
-    settle(turn, pending);
-    session->refusal = SMTP_STORED;
+    if (session->refusal == SMTP_STORED)
+        settle(turn, pending);
+    else
+        settle_refused(turn, pending);
+}
+
+/* For a log: has the step taken a line or written a reply, with more input to take? */
+static bool has_told(const struct smtp_turn *turn, uint32_t replies_before)
+{
+    /* With all input used the step goes on: BDAT 0 is answered though nothing follows it. */
+    return turn->input->size > 0 &&
+           (turn->detail->line.size > 0 || turn->replies->size > replies_before);
 }
 
 enum smtp_event smtp_session_step(struct smtp_session *session, struct bytes *input,
                                   struct smtp_replies *replies, struct smtp_detail *detail)
 {
-    CHECK(session->state != SMTP_CLOSED);
-    CHECK(session->state != SMTP_AWAIT_VERDICT);
+    CHECK(session->state < SMTP_AWAIT_VERDICT); /* nor closed */
     struct smtp_turn turn = {
         .session = session, .input = input, .replies = replies, .detail = detail};
     detail->line = bytes_make(NULL, 0);
     detail->is_line_secret = false;
     uint32_t replies_before = replies->size;
     while (!turn.is_over) {
-        bool has_told = detail->line.size > 0 || replies->size > replies_before;
-        /* With all input used the step goes on: BDAT 0 is answered though nothing follows it. */
-        bool is_told_enough = session->config->is_traced && has_told && input->size > 0;
         if (session->pending != SMTP_PENDING_NOTHING)
             settle_pending(&turn);
-        else if (is_told_enough)
+        else if (session->config->is_traced && has_told(&turn, replies_before))
             smtp_turn_end(&turn, SMTP_WANT_INPUT);
         else if (session->state == SMTP_IN_DATA)
             smtp_content_take_data(&turn);

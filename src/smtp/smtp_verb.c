@@ -86,8 +86,9 @@ static enum smtp_reply reply_to_path(enum smtp_path_kind kind, bool is_sender)
 static enum smtp_reply read_address(struct smtp_turn *turn, struct bytes text, bool is_sender,
                                     struct smtp_parameters *parameters)
 {
-    if (!smtp_command_take_keyword(&text, is_sender ? BYTES("FROM:") : BYTES("TO:")))
-        return is_sender ? SMTP_REPLY_SYNTAX_MAIL : SMTP_REPLY_SYNTAX_RCPT;
+    bool has_keyword = is_sender ? smtp_command_take_keyword(&text, BYTES("FROM:"))
+                                 : smtp_command_take_keyword(&text, BYTES("TO:"));
+    if (!has_keyword) return is_sender ? SMTP_REPLY_SYNTAX_MAIL : SMTP_REPLY_SYNTAX_RCPT;
     struct smtp_detail *detail = turn->detail;
     bool is_strict = turn->session->config->is_strict;
     enum smtp_path_kind kind = smtp_path_take(&text, is_strict, &detail->path);
@@ -102,31 +103,53 @@ static enum smtp_reply read_address(struct smtp_turn *turn, struct bytes text, b
     return is_agreed ? SMTP_REPLY_OK : SMTP_REPLY_NOT_ASCII;
 }
 
-static void take_mail(struct smtp_turn *turn, const struct smtp_command *command)
+static bool lacks_login(const struct smtp_session *session)
+{
+    return session->config->is_auth_required && !session->is_authenticated;
+}
+
+static void accept_sender(struct smtp_turn *turn, const struct smtp_parameters *parameters)
 {
     struct smtp_session *session = turn->session;
-    struct smtp_parameters parameters;
-    if (session->config->is_auth_required && !session->is_authenticated) {
-        smtp_turn_answer_bad(turn, SMTP_REPLY_NEED_AUTH); /* RFC 4954 6 */
-        return;
-    }
-    enum smtp_reply reply = read_address(turn, command->argument, true, &parameters);
-    if (reply != SMTP_REPLY_OK) {
-        smtp_turn_answer_bad(turn, reply);
-        return;
-    }
-    if (parameters.size > smtp_turn_size_limit(session)) { /* RFC 1870 6.1 */
-        smtp_turn_put(turn, SMTP_REPLY_SIZE_OVER_LIMIT);
-        return;
-    }
-    session->declared_size = parameters.size;
-    session->is_utf8 = parameters.is_utf8;
-    session->is_binary = parameters.is_binary;
+    session->declared_size = parameters->size;
+    session->is_utf8 = parameters->is_utf8;
+    session->is_binary = parameters->is_binary;
     session->recipient_count = 0;
     session->has_lost_recipients = false;
     session->pending = SMTP_PENDING_SENDER;
     smtp_turn_enter(session, SMTP_HAS_SENDER);
     smtp_turn_end(turn, SMTP_SENDER);
+}
+
+static void take_mail(struct smtp_turn *turn, const struct smtp_command *command)
+{
+    struct smtp_session *session = turn->session;
+    struct smtp_parameters parameters;
+    if (lacks_login(session)) {
+        smtp_turn_answer_bad(turn, SMTP_REPLY_NEED_AUTH); /* RFC 4954 6 */
+        return;
+    }
+    enum smtp_reply reply = read_address(turn, command->argument, true, &parameters);
+    if (reply != SMTP_REPLY_OK)
+        smtp_turn_answer_bad(turn, reply);
+    else if (parameters.size > smtp_turn_size_limit(session)) /* RFC 1870 6.1 */
+        smtp_turn_put(turn, SMTP_REPLY_SIZE_OVER_LIMIT);
+    else
+        accept_sender(turn, &parameters);
+}
+
+static void accept_recipient(struct smtp_turn *turn)
+{
+    struct smtp_session *session = turn->session;
+    session->recipient_count++;
+    session->pending = SMTP_PENDING_RECIPIENT;
+    smtp_turn_enter(session, SMTP_HAS_RECIPIENT);
+    smtp_turn_end(turn, SMTP_RECIPIENT);
+}
+
+static bool has_all_recipients(const struct smtp_session *session)
+{
+    return session->recipient_count >= session->config->recipients_max;
 }
 
 static void take_rcpt(struct smtp_turn *turn, const struct smtp_command *command)
@@ -137,16 +160,11 @@ static void take_rcpt(struct smtp_turn *turn, const struct smtp_command *command
     if (reply != SMTP_REPLY_OK) {
         session->has_lost_recipients = true;
         smtp_turn_answer_bad(turn, reply);
-        return;
-    }
-    if (session->recipient_count >= session->config->recipients_max) {
+    } else if (has_all_recipients(session)) {
         smtp_turn_put(turn, SMTP_REPLY_TOO_MANY_RECIPIENTS);
-        return;
+    } else {
+        accept_recipient(turn);
     }
-    session->recipient_count++;
-    session->pending = SMTP_PENDING_RECIPIENT;
-    smtp_turn_enter(session, SMTP_HAS_RECIPIENT);
-    smtp_turn_end(turn, SMTP_RECIPIENT);
 }
 
 /* RFC 2033 4.2 has 503 where there is no recipient, whatever the reason. */
@@ -167,17 +185,20 @@ static enum smtp_reply judge_data(const struct smtp_session *session,
     return session->is_binary ? SMTP_REPLY_NEED_BDAT : SMTP_REPLY_OK;
 }
 
+static void accept_data(struct smtp_turn *turn)
+{
+    turn->session->is_last_chunk = false;
+    turn->session->pending = SMTP_PENDING_DATA;
+    smtp_turn_end(turn, SMTP_DATA_BEGINS);
+}
+
 static void take_data(struct smtp_turn *turn, const struct smtp_command *command)
 {
-    struct smtp_session *session = turn->session;
-    enum smtp_reply reply = judge_data(session, command);
-    if (reply != SMTP_REPLY_OK) {
+    enum smtp_reply reply = judge_data(turn->session, command);
+    if (reply != SMTP_REPLY_OK)
         smtp_turn_answer_bad(turn, reply);
-        return;
-    }
-    session->is_last_chunk = false;
-    session->pending = SMTP_PENDING_DATA;
-    smtp_turn_end(turn, SMTP_DATA_BEGINS);
+    else
+        accept_data(turn);
 }
 
 /* RFC 3030 2: chunk-size [ SP "LAST" ]. */
@@ -390,7 +411,7 @@ static void take_command(struct smtp_turn *turn, const struct rule *rule,
         rule->take(turn, command);
     else
         smtp_turn_answer_bad(turn, reply_elsewhere(session, rule));
-    bool is_data_refused = rule->take == take_data && !turn->is_over;
+    bool is_data_refused = !turn->is_over && rule->take == take_data;
     if (is_data_refused && turn->input->size > 0 && session->run_on_count < UINT16_MAX)
         session->run_on_count++;
 }
@@ -421,4 +442,33 @@ void smtp_verb_take(struct smtp_turn *turn, struct bytes line)
     else
         smtp_turn_answer_bad(turn, command.verb.size == 0 ? SMTP_REPLY_BAD_SYNTAX
                                                           : SMTP_REPLY_UNKNOWN_COMMAND);
+}
+
+bool smtp_verb_take_plain(struct smtp_turn *turn, const struct smtp_plain_line *plain)
+{
+    static const struct smtp_parameters no_parameters;
+    struct smtp_session *session = turn->session;
+    bool has_sender = session->state == SMTP_HAS_SENDER || session->state == SMTP_HAS_RECIPIENT;
+    CHECK(session->config->takes_plain);
+    switch (plain->verb) {
+    case SMTP_PLAIN_MAIL:
+        if (session->state != SMTP_IDLE || lacks_login(session)) return false;
+        turn->detail->path = plain->path;
+        turn->detail->parameters = bytes_make(NULL, 0);
+        accept_sender(turn, &no_parameters);
+        return true;
+    case SMTP_PLAIN_RCPT:
+        if (!has_sender || has_all_recipients(session)) return false;
+        turn->detail->path = plain->path;
+        turn->detail->parameters = bytes_make(NULL, 0);
+        accept_recipient(turn);
+        return true;
+    case SMTP_PLAIN_DATA:
+        if (session->state != SMTP_HAS_RECIPIENT || session->is_binary) return false;
+        accept_data(turn);
+        return true;
+    case SMTP_PLAIN_NONE:
+        break;
+    }
+    return false;
 }

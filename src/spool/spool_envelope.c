@@ -5,11 +5,11 @@
 
 struct envelope_block {
     struct envelope_block *next;
-    uint8_t octets[SPOOL_ENVELOPE_BLOCK_SIZE - sizeof(void *)];
+    uint8_t octets[SPOOL_ENVELOPE_BLOCK_OCTETS];
 };
 static_assert(sizeof(struct envelope_block) == SPOOL_ENVELOPE_BLOCK_SIZE, "one block of the pool");
 
-#define BLOCK_OCTETS ((uint32_t)sizeof(((struct envelope_block *)0)->octets))
+#define BLOCK_OCTETS ((uint32_t)SPOOL_ENVELOPE_BLOCK_OCTETS)
 #define ITEM_HEAD    3u
 
 void spool_envelope_init(struct spool_envelope *envelope, struct blocks *pool)
@@ -21,9 +21,8 @@ void spool_envelope_init(struct spool_envelope *envelope, struct blocks *pool)
 /* So many octets fit in what is held and what the pool still has. */
 static bool has_room(const struct spool_envelope *envelope, uint64_t size)
 {
-    uint64_t in_tail = envelope->tail == NULL ? 0 : BLOCK_OCTETS - envelope->tail_used;
-    if (size <= in_tail) return true;
-    uint64_t blocks = (size - in_tail + BLOCK_OCTETS - 1) / BLOCK_OCTETS;
+    if (size <= envelope->tail_left) return true;
+    uint64_t blocks = (size - envelope->tail_left + BLOCK_OCTETS - 1) / BLOCK_OCTETS;
     return blocks <= envelope->pool->capacity - envelope->pool->taken_count;
 }
 
@@ -37,19 +36,27 @@ static void block_add(struct spool_envelope *envelope)
     else
         ((struct envelope_block *)envelope->tail)->next = block;
     envelope->tail = block;
-    envelope->tail_used = 0;
+    envelope->tail_left = BLOCK_OCTETS;
+}
+
+/* Where `size` octets go that fit into the tail block; they count as put. */
+static uint8_t *tail_take(struct spool_envelope *envelope, uint32_t size)
+{
+    struct envelope_block *block = envelope->tail;
+    CHECK(block != NULL);
+    uint8_t *out = block->octets + (BLOCK_OCTETS - envelope->tail_left);
+    envelope->tail_left -= size;
+    envelope->size += size;
+    return out;
 }
 
 static void octets_put(struct spool_envelope *envelope, struct bytes octets)
 {
     while (octets.size > 0) {
-        if (envelope->tail == NULL || envelope->tail_used == BLOCK_OCTETS) block_add(envelope);
-        uint32_t room = BLOCK_OCTETS - envelope->tail_used;
+        if (envelope->tail_left == 0) block_add(envelope);
+        uint32_t room = envelope->tail_left;
         uint32_t size = octets.size < room ? (uint32_t)octets.size : room;
-        struct envelope_block *block = envelope->tail;
-        memcpy(block->octets + envelope->tail_used, bytes_take(&octets, size).data, size);
-        envelope->tail_used += size;
-        envelope->size += size;
+        memcpy(tail_take(envelope, size), bytes_take(&octets, size).data, size);
     }
 }
 
@@ -59,14 +66,43 @@ bool spool_envelope_has_room(const struct spool_envelope *envelope, uint32_t ite
     return envelope->size + needed <= SPOOL_ENVELOPE_MAX && has_room(envelope, needed);
 }
 
-bool spool_envelope_put(struct spool_envelope *envelope, enum spool_item item, struct bytes value)
+static void head_put(uint8_t *out, enum spool_item item, struct bytes value)
 {
-    CHECK(item != SPOOL_ITEM_END);
-    if (value.size > UINT16_MAX) return false;
-    if (!spool_envelope_has_room(envelope, 1, value.size)) return false;
-    uint8_t head[ITEM_HEAD] = {(uint8_t)item, (uint8_t)value.size, (uint8_t)(value.size >> 8)};
+    out[0] = (uint8_t)item;
+    out[1] = (uint8_t)value.size;
+    out[2] = (uint8_t)(value.size >> 8);
+}
+
+/* An item that does not end in the block where it begins. */
+RARE static bool put_across(struct spool_envelope *envelope, enum spool_item item,
+                            struct bytes value)
+{
+    uint8_t head[ITEM_HEAD];
+    if (value.size > UINT16_MAX || !spool_envelope_has_room(envelope, 1, value.size)) return false;
+    head_put(head, item, value);
     octets_put(envelope, bytes_make(head, sizeof(head)));
     octets_put(envelope, value);
+    return true;
+}
+
+/* Does an item of `size` octets fit into the tail block, or into a first one, which is then taken?
+ */
+static bool is_whole(struct spool_envelope *envelope, uint64_t size)
+{
+    if (size <= envelope->tail_left) return true;
+    if (envelope->tail != NULL || size > BLOCK_OCTETS || !has_room(envelope, size)) return false;
+    block_add(envelope);
+    return true;
+}
+
+bool spool_envelope_put(struct spool_envelope *envelope, enum spool_item item, struct bytes value)
+{
+    uint64_t size = ITEM_HEAD + value.size;
+    CHECK(item != SPOOL_ITEM_END);
+    if (!is_whole(envelope, size)) return put_across(envelope, item, value);
+    uint8_t *out = tail_take(envelope, (uint32_t)size);
+    head_put(out, item, value);
+    if (value.size > 0) memcpy(out + ITEM_HEAD, value.data, value.size);
     return true;
 }
 

@@ -16,8 +16,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SPOOL_ENVELOPE_BLOCK_SIZE 512
-#define SPOOL_ENVELOPE_MAX        (512u * 1024)
+#define SPOOL_ENVELOPE_BLOCK_SIZE   512u
+#define SPOOL_ENVELOPE_BLOCK_OCTETS (SPOOL_ENVELOPE_BLOCK_SIZE - sizeof(void *))
+/* Whole blocks, nearly 512 KiB: what fits into a block need not be held against it. */
+#define SPOOL_ENVELOPE_MAX ((uint32_t)(1040 * SPOOL_ENVELOPE_BLOCK_OCTETS))
 
 enum spool_item {
     SPOOL_ITEM_END,      /* never written */
@@ -35,7 +37,7 @@ struct spool_envelope {
     void *head;
     void *tail;
     uint32_t size;      /* octets put so far */
-    uint32_t tail_used; /* octets used of the tail block */
+    uint32_t tail_left; /* octets that still fit into the tail block */
 };
 
 void spool_envelope_init(struct spool_envelope *envelope, struct blocks *pool);

@@ -1,9 +1,9 @@
 #include "spool/spool_reader.h"
 
+#include "base/hash.h"
 #include "spool/spool_format.h"
 
 #include <string.h>
-#include <xxhash.h>
 
 /* A search costs at most this many times the segment, whatever stands in it. */
 #define READER_HASH_FACTOR 4u
@@ -92,7 +92,7 @@ static bool first_is_sound(const struct spool_reader_segment *segment, uint64_t 
 static bool record_holds(const struct spool_reader_segment *segment, uint64_t offset,
                          const struct spool_format_record *record)
 {
-    uint64_t hash = XXH3_64bits(record_payload(segment, offset), record->payload_size);
+    uint64_t hash = hash_octets(record_payload(segment, offset), record->payload_size);
     bool is_first = (record->flags & SPOOL_RECORD_FIRST) != 0;
 
     if (record->checksum != spool_format_record_checksum(record, hash, segment->salt)) return false;

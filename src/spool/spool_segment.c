@@ -1,7 +1,8 @@
 #include "spool/spool_segment.h"
 
+#include "base/hash.h"
+
 #include <string.h>
-#include <xxhash.h>
 
 void spool_segment_init(struct spool_segment *segment, uint8_t *base, int file,
                         const struct spool_format_segment *header)
@@ -36,7 +37,7 @@ static void record_revoke(struct spool_segment *segment, uint32_t offset,
     const uint8_t *payload = segment->base + offset + SPOOL_RECORD_HEADER_SIZE;
     record.flags = (uint16_t)(record.flags & ~SPOOL_RECORD_LAST);
     record.checksum = spool_format_record_checksum(
-        &record, XXH3_64bits(payload, record.payload_size), segment->salt);
+        &record, hash_octets(payload, record.payload_size), segment->salt);
     memcpy(segment->base + offset, &record, sizeof(record));
 }
 

@@ -13,9 +13,7 @@
 
 #include "spool/spool_format.h"
 
-#include <errno.h>
 #include <string.h>
-#include <xxhash.h>
 
 /* Octets are hashed while they are in the cache, in chunks of this; below it, at once at close. */
 #define HASH_CHUNK (16u * 1024)
@@ -33,13 +31,12 @@ int spool_writer_open(struct spool_writer *writer, uint32_t worker, bool is_disc
     CHECK(worker < 100);
     *writer = (struct spool_writer){.worker = worker, .is_discard = is_discard};
     if (is_discard) return 0;
-    writer->hash = XXH3_createState();
-    return writer->hash == NULL ? -ENOMEM : 0;
+    return hash_open(&writer->hash);
 }
 
 void spool_writer_close(struct spool_writer *writer)
 {
-    XXH3_freeState(writer->hash);
+    hash_close(&writer->hash);
     *writer = (struct spool_writer){.worker = writer->worker};
 }
 
@@ -77,16 +74,25 @@ static uint32_t payload_start(const struct spool_writer *writer)
     return writer->record_start + SPOOL_RECORD_HEADER_SIZE;
 }
 
+/* Hashes what the open record has gained, while it is in the cache. */
+ASIDE static void record_hash(struct spool_writer *writer)
+{
+    const struct spool_segment *tail = writer->tail;
+    if (writer->hashed_end == payload_start(writer)) hash_begin(&writer->hash);
+    hash_take(&writer->hash, tail->base + writer->hashed_end,
+              tail->appended_end - writer->hashed_end);
+    writer->hashed_end = tail->appended_end;
+}
+
 /* XXH3-64 of the open record's payload: in one go, or what is left of it. */
 static uint64_t payload_hash(struct spool_writer *writer)
 {
-    const struct spool_segment *tail = writer->tail;
-    const uint8_t *from = tail->base + writer->hashed_end;
-    uint32_t size = tail->appended_end - writer->hashed_end;
+    const uint8_t *payload = writer->tail->base + payload_start(writer);
+    uint32_t size = writer->tail->appended_end - payload_start(writer);
 
-    if (writer->hashed_end == payload_start(writer)) return XXH3_64bits(from, size);
-    (void)XXH3_64bits_update(writer->hash, from, size);
-    return XXH3_64bits_digest(writer->hash);
+    if (writer->hashed_end == payload_start(writer)) return hash_octets(payload, size);
+    record_hash(writer);
+    return hash_end(&writer->hash);
 }
 
 /*
@@ -149,7 +155,7 @@ static void tail_seal(struct spool_writer *writer, uint64_t now_ns)
 }
 
 /* The next segment becomes the tail. False, and nothing changed, if there is none. */
-static bool segment_roll(struct spool_writer *writer, uint64_t now_ns)
+RARE static bool segment_roll(struct spool_writer *writer, uint64_t now_ns)
 {
     if (writer->next == NULL) return false;
     if (writer->tail != NULL && writer->sealed != NULL) return false;
@@ -197,11 +203,7 @@ static void record_fill(struct spool_writer *writer, struct bytes *slice)
         memcpy(tail->base + tail->appended_end, bytes_take(slice, part).data, part);
         tail->appended_end += part;
         size -= part;
-        uint32_t unhashed = tail->appended_end - writer->hashed_end;
-        if (unhashed < HASH_CHUNK) continue;
-        if (writer->hashed_end == payload_start(writer)) (void)XXH3_64bits_reset(writer->hash);
-        (void)XXH3_64bits_update(writer->hash, tail->base + writer->hashed_end, unhashed);
-        writer->hashed_end = tail->appended_end;
+        if (tail->appended_end - writer->hashed_end >= HASH_CHUNK) record_hash(writer);
     }
 }
 
@@ -234,7 +236,7 @@ static void pad_put(struct spool_segment *tail, uint32_t start, uint32_t end, ui
         .payload_size = end - start - SPOOL_RECORD_HEADER_SIZE,
         .time_ns = now_ns,
     };
-    record_put(tail, start, &record, XXH3_64bits(payload, record.payload_size));
+    record_put(tail, start, &record, hash_octets(payload, record.payload_size));
 }
 
 void spool_writer_end_group(struct spool_writer *writer, uint64_t now_ns)
@@ -307,21 +309,21 @@ static bool record_continue(struct spool_writer *writer, struct spool_message *m
 enum spool_outcome spool_message_append(struct spool_writer *writer, struct spool_message *message,
                                         struct bytes *slice, uint64_t now_ns)
 {
+    uint64_t size = slice->size;
+    enum spool_outcome outcome = SPOOL_DONE;
     CHECK(message->state != SPOOL_MESSAGE_NONE);
     if (writer->is_discard || message->state == SPOOL_MESSAGE_FAILED) {
-        message->size += bytes_take(slice, slice->size).size;
-        return SPOOL_DONE;
+        bytes_take(slice, size);
+    } else {
+        while (slice->size > 0 && record_continue(writer, message, slice->size, now_ns))
+            record_fill(writer, slice);
+        if (slice->size > 0) outcome = SPOOL_NEEDS_SEGMENT;
     }
-    while (slice->size > 0) {
-        if (!record_continue(writer, message, slice->size, now_ns)) return SPOOL_NEEDS_SEGMENT;
-        uint64_t size = slice->size;
-        record_fill(writer, slice);
-        message->size += size - slice->size;
-    }
-    return SPOOL_DONE;
+    message->size += size - slice->size;
+    return outcome;
 }
 
-static struct spool_id discard_id(struct spool_writer *writer)
+ASIDE static struct spool_id discard_id(struct spool_writer *writer)
 {
     uint64_t serial = writer->discard_serial++;
     return (struct spool_id){

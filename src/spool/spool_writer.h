@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/hash.h"
 #include "spool/spool_envelope.h"
 #include "spool/spool_segment.h"
 
@@ -53,10 +54,10 @@ struct spool_writer {
     struct spool_segment *next;
     struct spool_segment *sealed;  /* full, to be taken by the caller; at most one */
     struct spool_message *at_tail; /* whose record is open at the tail, or NULL    */
-    void *hash;                    /* XXH3 state of the open record's payload      */
+    struct hash hash;              /* of the open record's payload                 */
     uint32_t worker;
     uint32_t record_start; /* offset of the open record's header           */
-    uint32_t hashed_end;   /* payload up to here is in `hash`              */
+    uint32_t hashed_end;   /* payload up to here is in `hash`               */
     bool is_discard;       /* keep nothing: count and name only            */
     uint64_t discard_serial;
     uint64_t committed_count;

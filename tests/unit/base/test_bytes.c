@@ -125,17 +125,28 @@ static void test_to_number_hex(void **state)
     }
 }
 
+static void assert_put_as_printf(uint64_t number)
+{
+    uint8_t out[20];
+    char expected[32];
+    int size = snprintf(expected, sizeof(expected), "%llu", (unsigned long long)number);
+    assert_int_equal(bytes_put_number(out, number), size);
+    assert_memory_equal(out, expected, (size_t)size);
+}
+
 static void test_put_number_is_what_printf_writes(void **state)
 {
-    static const uint64_t numbers[] = {0, 1, 9, 10, 99, 100, 12345678901234567890ull, UINT64_MAX};
     (void)state;
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-        uint8_t out[20];
-        char expected[32];
-        int size = snprintf(expected, sizeof(expected), "%llu", (unsigned long long)numbers[i]);
-        assert_int_equal(bytes_put_number(out, numbers[i]), size);
-        assert_memory_equal(out, expected, (size_t)size);
+    uint64_t power = 1;
+    for (uint32_t digits = 1; digits <= 20; digits++, power *= 10) {
+        assert_put_as_printf(power - 1);
+        assert_put_as_printf(power);
+        assert_put_as_printf(power + power / 7);
     }
+    for (uint64_t number = 0; number < 2000; number++)
+        assert_put_as_printf(number);
+    assert_put_as_printf(12345678901234567890ull);
+    assert_put_as_printf(UINT64_MAX);
 }
 
 static void test_put_hex(void **state)

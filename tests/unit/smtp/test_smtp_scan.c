@@ -45,7 +45,7 @@ static void test_every_place_of_every_size(void **state)
     (void)state;
     for (size_t filler = 0; filler < sizeof(fillers) / sizeof(fillers[0]); filler++) {
         uint64_t period = strlen(fillers[filler]);
-        for (uint64_t size = 0; size <= 110; size++) {
+        for (uint64_t size = 0; size <= 150; size++) {
             for (uint64_t i = 0; i < size; i++)
                 text[i] = (uint8_t)fillers[filler][i % period];
             check(bytes_make(text, size));
