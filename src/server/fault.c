@@ -12,11 +12,12 @@ static _Thread_local uint64_t read_size;
 static _Thread_local volatile sig_atomic_t read_faults;
 
 /* From the page of the fault to the segment's end there is memory of no file now. */
-static bool replace_pages(const struct spool_segment *segment, const uint8_t *at)
+static bool replace_pages(struct spool_segment *segment, const uint8_t *at)
 {
     if (segment == NULL || at < segment->base || at >= segment->base + segment->capacity)
         return false;
     uint64_t offset = (uint64_t)(at - segment->base) / SPOOL_PAGE_SIZE * SPOOL_PAGE_SIZE;
+    atomic_store_explicit(&segment->has_lost_pages, true, memory_order_relaxed);
     return mmap(segment->base + offset, segment->capacity - offset, PROT_READ | PROT_WRITE,
                 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != MAP_FAILED;
 }

@@ -22,6 +22,9 @@
 #define PACE_SLOWEST_NS (60 * CLOCK_NS_PER_S)
 /* So much may leave to make room for one segment: file systems free what was removed later. */
 #define LEAVING_SEGMENTS_MAX 8
+/* Mappings are kept of spools up to this size: larger ones are written back before they come round.
+ */
+#define KEPT_SPOOL_SIZE_MAX (4ull << 30)
 /* Segments that may exist beside those within the bound: one being recycled for each worker. */
 #define SEGMENTS_SPARE (CONFIG_THREADS_MAX * 4)
 
@@ -307,6 +310,7 @@ static int obtain(struct steward *steward, struct spool_segment *segment, uint32
         if (recycled != LATER || !has_room(steward, 0)) return recycled;
     }
     int result = create(steward, segment, worker);
+    if (lacks_space(result)) spool_directory_forget_gone(&steward->directory);
     if (lacks_space(result) && !steward->is_refusing) {
         int recycled = recycle_oldest(steward, segment, worker);
         return recycled == LATER ? result : recycled;
@@ -392,7 +396,20 @@ static void withdraw(struct steward *steward, struct spool_segment *segment)
     slots_give_back(&steward->segments, QUEUE_OWNER(segment, struct steward_segment, segment));
 }
 
-/* Unmaps what workers returned: their pages stay in the page cache, their files in the spool. */
+/*
+ * A segment that is full. Where the whole spool may stay in the page cache its mapping is kept:
+ * remaking it is then nearly free.
+ */
+static void leave(struct steward *steward, struct spool_segment *segment)
+{
+    if (steward->bound_bytes <= KEPT_SPOOL_SIZE_MAX)
+        spool_directory_retire(&steward->directory, segment);
+    else
+        spool_directory_release(segment);
+}
+
+/* Takes over what workers returned: their pages stay in the page cache, their files in the spool.
+ */
 static void take_over_returned(struct steward *steward)
 {
     pthread_mutex_lock(&steward->mutex);
@@ -405,7 +422,7 @@ static void take_over_returned(struct steward *steward)
     while ((link = queue_pop(&returned)) != NULL) {
         struct spool_segment *segment = QUEUE_OWNER(link, struct spool_segment, link);
         forget_on_desk(steward, segment);
-        spool_directory_release(segment);
+        leave(steward, segment);
         queue_push(&steward->sealed, link);
     }
     while ((link = queue_pop(&unused)) != NULL)
@@ -469,7 +486,10 @@ static bool sleep_until_roused(struct steward *steward, int sleep_ms)
 
 int steward_step(struct steward *steward, bool was_roused)
 {
-    if (!was_roused) watch_trimming(steward);
+    if (!was_roused) {
+        watch_trimming(steward);
+        spool_directory_forget_gone(&steward->directory);
+    }
     take_over_returned(steward);
     int sleep_ms = serve_workers(steward);
     if (!was_roused) refresh_waiting(steward);

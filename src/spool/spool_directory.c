@@ -197,6 +197,8 @@ int spool_directory_open_to_read(struct spool_directory *directory, const char *
 
 void spool_directory_close(struct spool_directory *directory)
 {
+    while (directory->kept.count > 0)
+        spool_mappings_drop(&directory->kept, 0);
     if (directory->folder >= 0) close(directory->folder);
     if (directory->lock >= 0) close(directory->lock);
     directory->folder = -1;
@@ -395,11 +397,20 @@ static int file_sync(const struct spool_directory *directory, int file, int fold
     return result_of(fsync(folder));
 }
 
+/* Its old mapping, or a new one; NULL and errno. */
+static uint8_t *file_map(struct spool_directory *directory, int file, uint64_t size)
+{
+    uint8_t *base = spool_mappings_take(&directory->kept, file, size);
+    if (base != NULL) return base;
+    base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    return base == MAP_FAILED ? NULL : base;
+}
+
 /*
  * Turns the open, named `file` into a segment. Its header is written before anything else in it
  * changes, so that whoever reads its earlier life can tell.
  */
-static int segment_make(const struct spool_directory *directory, int file, int folder,
+static int segment_make(struct spool_directory *directory, int file, int folder,
                         struct spool_format_segment *header, struct spool_segment *segment)
 {
     uint64_t size = header->capacity;
@@ -408,8 +419,8 @@ static int segment_make(const struct spool_directory *directory, int file, int f
     if (error == 0) error = file_allocate(file, size);
     if (error == 0) error = file_sync(directory, file, folder);
     if (error < 0) return error;
-    uint8_t *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (base == MAP_FAILED) return -errno;
+    uint8_t *base = file_map(directory, file, size);
+    if (base == NULL) return -errno;
     error = pages_populate(directory, base, size);
     if (error < 0) {
         munmap(base, size);
@@ -431,7 +442,7 @@ static struct spool_format_segment header_of(uint32_t worker, uint64_t number, u
 }
 
 /* A new file; nothing is left behind where it fails. */
-static int segment_create(const struct spool_directory *directory, int folder,
+static int segment_create(struct spool_directory *directory, int folder,
                           struct spool_format_segment *header, struct spool_segment *segment)
 {
     char name[SPOOL_SEGMENT_NAME_SIZE];
@@ -557,7 +568,7 @@ static int rename_new(int old_folder, const char *old_name, int new_folder, cons
 }
 
 /* Made out of the open, old `file`, which has got its new name. */
-static int segment_remake(const struct spool_directory *directory, int file, int folder,
+static int segment_remake(struct spool_directory *directory, int file, int folder,
                           struct spool_format_segment *header, struct spool_segment *segment)
 {
     char name[SPOOL_SEGMENT_NAME_SIZE];
@@ -601,6 +612,7 @@ static int recycle_file(struct spool_directory *directory, const struct spool_fi
     close(file);
     if (!must_replace) return error;
     error = segment_remove(directory, old_folder, old->worker, old->number);
+    spool_directory_forget_gone(directory);
     return error == 0 ? segment_create(directory, new_folder, header, segment) : error;
 }
 
@@ -632,6 +644,21 @@ void spool_directory_release(struct spool_segment *segment)
     if (segment->file >= 0) close(segment->file);
     segment->base = NULL;
     segment->file = -1;
+}
+
+void spool_directory_retire(struct spool_directory *directory, struct spool_segment *segment)
+{
+    if (segment->base != NULL) spool_mappings_put(&directory->kept, segment);
+    spool_directory_release(segment);
+}
+
+void spool_directory_forget_gone(struct spool_directory *directory)
+{
+    for (uint32_t i = directory->kept.count; i-- > 0;) {
+        const struct spool_mapping *kept = &directory->kept.items[i];
+        struct spool_file file = {.worker = kept->worker, .number = kept->number};
+        if (!spool_directory_has(directory, &file)) spool_mappings_drop(&directory->kept, i);
+    }
 }
 
 /* The same by the folder's number. */

@@ -3,7 +3,7 @@
  *
  *   SPOOL/lock  SPOOL/w00/0000000001.seg  SPOOL/w00/freed ...   (spool_folder)
  *
- * Owns:       the directory and lock descriptors.
+ * Owns:       the directory and lock descriptors, and mappings that were kept.
  * Errors:     -errno, each left to the caller to name; nothing is retried.
  * Invariants: (1) A file's name, its header's number and every record's epoch agree, or it is not
  *             read.
@@ -16,6 +16,7 @@
 #pragma once
 
 #include "base/check.h"
+#include "spool/spool_mappings.h"
 #include "spool/spool_segment.h"
 
 #include <stdbool.h>
@@ -37,9 +38,10 @@ struct spool_file {
 };
 
 struct spool_directory {
-    char path[SPOOL_PATH_MAX]; /* as used, which may be a subdirectory of what was asked for */
-    int folder;                /* descriptor */
-    int lock;                  /* descriptor, or -1 if opened for reading */
+    char path[SPOOL_PATH_MAX];  /* as used, which may be a subdirectory of what was asked for */
+    int folder;                 /* descriptor */
+    int lock;                   /* descriptor, or -1 if opened for reading */
+    struct spool_mappings kept; /* of files that spool_directory_recycle() may get */
     bool is_synced; /* a segment is on the disk before it is handed out, `freed` before one goes */
 };
 
@@ -94,6 +96,12 @@ bool spool_directory_has(const struct spool_directory *directory, const struct s
 
 /* Unmaps and closes; the file stays. */
 void spool_directory_release(struct spool_segment *segment);
+
+/* The same, but the mapping is kept for spool_directory_recycle() to use again. */
+void spool_directory_retire(struct spool_directory *directory, struct spool_segment *segment);
+
+/* Lets go of what is kept of files that somebody has removed: their room is free then. */
+void spool_directory_forget_gone(struct spool_directory *directory);
 
 /* Removes an unused prepared segment's file (shutdown), but keeps the newest number of its folder
  * on record. */

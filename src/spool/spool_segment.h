@@ -35,8 +35,9 @@ struct spool_segment {
     uint64_t salt;   /* this life's, in every record's checksum          */
     int file;        /* descriptor, or -1                                */
     _Atomic uint32_t open_begun;
-    _Atomic uint32_t committed; /* messages whose LAST record is here               */
-    _Atomic bool must_clear;    /* the steward wants it: end the open messages in it */
+    _Atomic uint32_t committed;  /* messages whose LAST record is here               */
+    _Atomic bool has_lost_pages; /* SIGBUS: from some page on `base` is not the file's     */
+    _Atomic bool must_clear;     /* the steward wants it: end the open messages in it */
 };
 
 /* An empty segment over `base`, where `header` (header->capacity octets are mapped) is written. */

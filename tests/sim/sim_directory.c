@@ -1040,6 +1040,17 @@ void spool_directory_release(struct spool_segment *segment)
     segment->file = -1;
 }
 
+void spool_directory_retire(struct spool_directory *directory, struct spool_segment *segment)
+{
+    (void)directory;
+    spool_directory_release(segment);
+}
+
+void spool_directory_forget_gone(struct spool_directory *directory)
+{
+    (void)directory;
+}
+
 void spool_directory_withdraw(struct spool_directory *directory, struct spool_segment *segment)
 {
     SIM_COUNT(segments_withdrawn);

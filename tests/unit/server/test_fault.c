@@ -100,6 +100,8 @@ static void revoking_what_is_gone(void **state)
     assert_int_equal(range.file, segments[0].file);
     for (uint32_t i = 0; i < 4; i++)
         assert_int_equal(ftruncate(segments[i].file, 0), 0);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_false(atomic_load(&segments[i].has_lost_pages));
     uint32_t before = fault_count();
     spool_sync_failed(&sync);
     assert_int_equal(fault_count() - before, 4);
@@ -107,8 +109,10 @@ static void revoking_what_is_gone(void **state)
         assert_ptr_equal(spool_sync_take_failed(&sync), &segments[i]);
     assert_null(spool_sync_take_failed(&sync));
     fault_watch(NULL);
-    for (uint32_t i = 0; i < 4; i++)
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(atomic_load(&segments[i].has_lost_pages));
         segment_unmap(&segments[i]);
+    }
     spool_writer_close(&writer);
 }
 

@@ -292,6 +292,85 @@ static void recycle_renames(void **state)
     spool_directory_close(&directory);
 }
 
+static uint64_t faults(void)
+{
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
+    return (uint64_t)usage.ru_minflt;
+}
+
+/* What was mapped and written costs no fault in its next life. */
+static void mapping_is_kept(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segment;
+    struct spool_segment other;
+    struct spool_file old = {.worker = 0, .number = 1, .size = SIZE};
+    struct spool_id id;
+    char content[64];
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    assert_int_equal(spool_directory_create(&directory, &segment, 0, 1, SIZE, NOW), 0);
+    assert_int_equal(spool_directory_create(&directory, &other, 0, 2, SIZE, NOW), 0);
+    uint8_t *base = segment.base;
+    spool_directory_retire(&directory, &other);
+    spool_directory_retire(&directory, &segment);
+    assert_null(segment.base);
+    assert_int_equal(segment.file, -1);
+    assert_int_equal(directory.kept.count, 2);
+
+    uint64_t before = faults();
+    assert_int_equal(spool_directory_recycle(&directory, &old, &segment, 0, 3, SIZE, NOW + 1), 0);
+    assert_true(faults() - before < SIZE / SPOOL_PAGE_SIZE / 4);
+    assert_ptr_equal(segment.base, base);
+    assert_int_equal(directory.kept.count, 1);
+    store_one(&segment, "stored in the next life", &id);
+    struct spool_file now = {.worker = 0, .number = 3};
+    read_one(&directory, &now, content, sizeof(content));
+    assert_string_equal(content, "stored in the next life");
+    spool_directory_release(&segment);
+
+    /* Segments that are larger now need a new one. */
+    old.number = 2;
+    assert_int_equal(spool_directory_recycle(&directory, &old, &segment, 0, 4, 2 * SIZE, NOW + 2),
+                     0);
+    assert_int_equal(directory.kept.count, 0);
+    assert_int_equal(segment.capacity, 2 * SIZE);
+    segment.base[2 * SIZE - 1] = 'z';
+    spool_directory_release(&segment);
+    spool_directory_close(&directory);
+}
+
+/* Pages that were lost are not the file's; a file that was removed has its room back. */
+static void mapping_is_let_go(void **state)
+{
+    const struct place *place = *state;
+    struct spool_directory directory;
+    struct spool_segment segments[3];
+    char path[256];
+
+    assert_int_equal(spool_directory_open(&directory, place->path), 0);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(spool_directory_create(&directory, &segments[i], 0, i + 1, SIZE, NOW), 0);
+    atomic_store(&segments[0].has_lost_pages, true);
+    spool_directory_retire(&directory, &segments[0]);
+    assert_int_equal(directory.kept.count, 0);
+    assert_null(segments[0].base);
+
+    spool_directory_retire(&directory, &segments[1]);
+    spool_directory_retire(&directory, &segments[2]);
+    spool_directory_forget_gone(&directory);
+    assert_int_equal(directory.kept.count, 2);
+    (void)snprintf(path, sizeof(path), "%s/w00/0000000002.seg", place->path);
+    assert_int_equal(unlink(path), 0);
+    spool_directory_forget_gone(&directory);
+    assert_int_equal(directory.kept.count, 1);
+    assert_int_equal(directory.kept.items[0].number, 3);
+    spool_directory_close(&directory);
+    assert_int_equal(directory.kept.count, 0);
+}
+
 /* A crash between rename and header: name and header disagree, so it is unused. */
 static void crash_in_recycle(void **state)
 {
@@ -785,6 +864,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(create_and_read, setup, teardown),
         cmocka_unit_test_setup_teardown(list_ignores_strangers, setup, teardown),
         cmocka_unit_test_setup_teardown(recycle_renames, setup, teardown),
+        cmocka_unit_test_setup_teardown(mapping_is_kept, setup, teardown),
+        cmocka_unit_test_setup_teardown(mapping_is_let_go, setup, teardown),
         cmocka_unit_test_setup_teardown(crash_in_recycle, setup, teardown),
         cmocka_unit_test_setup_teardown(seal_what_a_crash_left, setup, teardown),
         cmocka_unit_test_setup_teardown(populate_again, setup, teardown),
