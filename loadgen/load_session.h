@@ -72,14 +72,19 @@ enum load_session_event {
     LOAD_EVENT_PROTOCOL, /* a reply that has no place here; the session is over          */
 };
 
+/* What the server said in reply to EHLO. */
+struct load_offers {
+    bool pipelining;
+    bool chunking;
+    bool mime_8bit;
+    bool utf8;
+};
+
 struct load_session {
     enum load_session_state state;
     enum load_session_wants wants;
     enum load_pipelining mode; /* as agreed: never AUTO once idle                      */
-    bool offers_pipelining;
-    bool offers_chunking;
-    bool offers_8bitmime;
-    bool offers_utf8;
+    struct load_offers offers;
     bool lacks_utf8;              /* it would have to be offered */
     bool mail_taken;              /* so the server holds a transaction until it ends      */
     bool needs_reset;             /* a transaction was left open by a failure             */
