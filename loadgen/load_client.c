@@ -1,9 +1,6 @@
 /*
  *   RESTING -> CONNECTING [load_client_connect] -> UP [take_connect] -> CLOSING [leave] -> RESTING
  * or DONE CONNECTING -> CLOSING [fail_connect]
- *
- * When "accepted by the kernel" is asked, the answer is the time just before the enter that brought
- * the completion: never later than the truth, so a latency from it is never flattered.
  */
 #include "loadgen/load_client.h"
 
@@ -12,15 +9,15 @@
 #include "loadgen/load_clients.h"
 #include "loadgen/load_config.h"
 #include "loadgen/load_flight.h"
+#include "loadgen/load_record.h"
 #include "loadgen/load_send.h"
+#include "loadgen/load_standing.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PAUSE_FIRST_NS (10 * CLOCK_NS_PER_MS)
-#define PAUSE_LAST_NS  CLOCK_NS_PER_S
-#define GOODBYE_NS     (2 * CLOCK_NS_PER_S) /* for the reply to QUIT, and for the server's FIN */
+#define GOODBYE_NS (2 * CLOCK_NS_PER_S) /* for the reply to QUIT, and for the server's FIN */
 
 /* A timer is moved only if it would fire too late; one that fires early looks at the deadline. */
 static void set_deadline(struct load_clients *clients, struct load_client *client, uint64_t due_ns)
@@ -38,42 +35,6 @@ static void set_deadline_of_reply(struct load_clients *clients, struct load_clie
     set_deadline(clients, client, clients->now_ns + wait_ns);
 }
 
-static void settle(struct load_clients *clients, struct load_client *client)
-{
-    if (client->is_settled) return;
-    client->is_settled = true;
-    clients->settled++;
-}
-
-/* A failure: the next connect waits, and the population lacks one. */
-static void mark_down(struct load_clients *clients, struct load_client *client)
-{
-    client->failures++;
-    if (client->failures > clients->config->retry_connect) settle(clients, client);
-    if (client->is_down) return;
-    client->is_down = true;
-    clients->down++;
-}
-
-static void mark_ready(struct load_clients *clients, struct load_client *client)
-{
-    settle(clients, client);
-    client->failures = 0;
-    if (client->is_down) clients->down--;
-    client->is_down = false;
-    if (!client->was_reached) clients->tally.reached++;
-    client->was_reached = true;
-    clients->up++;
-}
-
-static uint64_t pause_ns(struct load_clients *clients, const struct load_client *client)
-{
-    uint32_t doublings = client->failures > 8 ? 8 : client->failures;
-    uint64_t pause = PAUSE_FIRST_NS << doublings >> 1;
-    if (pause > PAUSE_LAST_NS) pause = PAUSE_LAST_NS;
-    return pause + random_below(&clients->random, pause / 2);
-}
-
 static void queue_connect(struct load_clients *clients, struct load_client *client)
 {
     CHECK(!client->is_queued);
@@ -89,7 +50,7 @@ void load_client_finish(struct load_clients *clients, struct load_client *client
     client->state = LOAD_CLIENT_DONE;
     if (clients->is_open) load_flight_forget(clients, client);
     if (wheel_is_armed(&client->timer)) wheel_disarm(&clients->wheel, &client->timer);
-    settle(clients, client);
+    load_standing_settle(clients, client);
     clients->done++;
 }
 
@@ -103,7 +64,7 @@ static void rest(struct load_clients *clients, struct load_client *client)
     else if (client->failures == 0)
         queue_connect(clients, client);
     else
-        set_deadline(clients, client, clients->now_ns + pause_ns(clients, client));
+        set_deadline(clients, client, clients->now_ns + load_standing_pause_ns(clients, client));
 }
 
 static void close_if_quiet(struct load_clients *clients, struct load_client *client)
@@ -300,41 +261,19 @@ static void lose(struct load_clients *clients, struct load_client *client,
     load_flight_drop(clients, client, outcome, is_blamed);
     /* A server may end a session between messages: the next is opened at once. Else: trouble. */
     bool is_between = !is_blamed && client->session.messages_ended > 0;
-    if (!is_goodbye && !is_between) mark_down(clients, client);
+    if (!is_goodbye && !is_between) load_standing_mark_down(clients, client);
     leave(clients, client, false);
 }
 
 /* ---- connecting ---- */
-
-static void give_up(struct load_clients *clients, int number)
-{
-    if (clients->gave_up != 0) return;
-    clients->gave_up = number;
-    load_clients_stop(clients);
-}
-
-/* Before anything ever answered, a failure moves on to the target's next address, or ends the run.
- */
-static void judge_first_failure(struct load_clients *clients, const struct load_client *client,
-                                int number)
-{
-    uint32_t address_index = client->address_index;
-    if (clients->tally.connects > 0) return;
-    if (client->failures <= clients->config->retry_connect) return;
-    if (address_index < clients->address_index) return;
-    if (clients->address_index + 1 < clients->config->address_count)
-        clients->address_index++;
-    else
-        give_up(clients, number);
-}
 
 static void fail_connect(struct load_clients *clients, struct load_client *client, int number)
 {
     enum load_outcome kind = number == ETIME ? LOAD_OUTCOME_TIMEOUT : LOAD_OUTCOME_CONNECTION;
     load_tally_error(&clients->tally, LOAD_PHASE_CONNECT, kind, number == ETIME ? 0 : number);
     log_debug("connection %u: %s at connect", client->index, load_tally_error_detail(number));
-    mark_down(clients, client);
-    judge_first_failure(clients, client, number);
+    load_standing_mark_down(clients, client);
+    load_standing_judge_connect(clients, client, number);
 }
 
 /* Of the address's family, and from the next local address. */
@@ -420,49 +359,6 @@ static void take_connect(struct load_clients *clients, struct load_client *clien
 
 /* ---- replies ---- */
 
-/* What the first session of a worker is told, for the report. */
-static void keep_greeting(struct load_clients *clients, struct bytes text, enum load_phase phase)
-{
-    if (phase == LOAD_PHASE_BANNER && clients->banner[0] == '\0')
-        bytes_escape(text, clients->banner, sizeof clients->banner);
-    if (phase != LOAD_PHASE_EHLO || clients->has_ehlo) return;
-    if (clients->ehlo_count == LOAD_EHLO_KEPT) return;
-    bytes_escape(text, clients->ehlo[clients->ehlo_count++], sizeof clients->ehlo[0]);
-}
-
-/* Spans that begin when we sent what this replies to. */
-static void record_reply(struct load_clients *clients, struct load_client *client,
-                         enum load_phase phase)
-{
-    enum load_pipelining mode = client->session.mode;
-    bool is_written = mode == LOAD_PIPELINING_WRITTEN;
-    bool is_separate = mode == LOAD_PIPELINING_OFF || is_written;
-    uint64_t from_ns = client->asked_ns;
-
-    if (phase == LOAD_PHASE_DOT) {
-        const struct load_flight *flight = load_client_flight(client, 0);
-        if (!load_session_is_last_dot(&client->session)) return;
-        if (!is_written || flight->is_unjudged) from_ns = flight->sent_ns;
-        if (from_ns == 0) return; /* refused before it had left */
-        histogram_record(&clients->slices.active->dot, load_clients_since(clients, from_ns));
-    } else if (phase >= LOAD_PHASE_MAIL && phase <= LOAD_PHASE_DATA && !is_separate) {
-        return; /* their replies come together: only the envelope is timed */
-    } else if (phase == LOAD_PHASE_RSET && !is_separate) {
-        return;
-    }
-    histogram_record(&load_flight_tally(clients, client)->phases[phase],
-                     load_clients_since(clients, from_ns));
-}
-
-static void log_refusal(const struct load_client *client, enum load_phase phase,
-                        const struct load_reply_line *line)
-{
-    char text[3 * LOAD_REPLY_TEXT_MAX];
-    if (!log_is_on(LOG_LEVEL_DEBUG)) return;
-    bytes_escape(line->text, text, sizeof text);
-    log_debug("connection %u: %s: %u %s", client->index, load_phase_name(phase), line->code, text);
-}
-
 static enum load_outcome outcome_of_refusal(const struct load_clients *clients,
                                             const struct load_session *session)
 {
@@ -483,7 +379,7 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         if (clients->has_begun && clients->now_ns >= clients->measure_ns &&
             clients->now_ns < clients->end_ns)
             clients->tally.sessions_in_time++;
-        mark_ready(clients, client);
+        load_standing_mark_ready(clients, client);
         break;
     case LOAD_EVENT_GO_AHEAD:
         if (client->session.mode != LOAD_PIPELINING_OFF)
@@ -507,14 +403,14 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         clients->tally.lost++;
         break;
     case LOAD_EVENT_UNUSABLE:
-        mark_down(clients, client);
-        if (client->session.lacks_utf8) give_up(clients, EOPNOTSUPP);
+        load_standing_mark_down(clients, client);
+        if (client->session.lacks_utf8) load_standing_give_up(clients, EOPNOTSUPP);
         break;
     case LOAD_EVENT_PROTOCOL:
         load_tally_error(load_flight_tally(clients, client), phase, LOAD_OUTCOME_PROTOCOL, 0);
         clients->tally.lost++;
         load_flight_drop(clients, client, LOAD_OUTCOME_PROTOCOL, true);
-        mark_down(clients, client);
+        load_standing_mark_down(clients, client);
         break;
     }
 }
@@ -525,16 +421,16 @@ static void take_line(struct load_clients *clients, struct load_client *client,
     struct load_session *session = &client->session;
     enum load_phase phase = load_session_phase(session);
 
-    if (phase <= LOAD_PHASE_EHLO) keep_greeting(clients, line->text, phase);
+    if (phase <= LOAD_PHASE_EHLO) load_record_greeting(clients, line->text, phase);
     if (is_last) {
         load_tally_reply(load_flight_tally(clients, client), phase, line,
                          load_clients_since(clients, clients->measure_ns));
-        record_reply(clients, client, phase);
+        load_record_reply(clients, client, phase);
     }
     bool was_goodbye = load_session_said_goodbye(session);
     enum load_session_event event = load_session_reply(session, clients->script, line, is_last);
     if (is_last && (line->code >= 400 || event == LOAD_EVENT_PROTOCOL))
-        log_refusal(client, phase, line);
+        load_record_refusal(client, phase, line);
     act_on_event(clients, client, event, phase);
     if (session->state == LOAD_IDLE && client->flight_count > 0) {
         const struct load_flight *flight = load_client_flight(client, 0);
@@ -587,19 +483,6 @@ static void take_receive(struct load_clients *clients, struct load_client *clien
         close_if_quiet(clients, client);
 }
 
-/* A full submission queue is entered within a batch: such a send is later than the batch's enter.
- */
-static void stamp_content(struct load_clients *clients, struct load_client *client)
-{
-    uint64_t taken_ns = clients->entered_ns;
-    if (taken_ns < client->asked_ns) taken_ns = client->asked_ns;
-    client->is_sending_content = false;
-    struct load_flight *flight = load_client_flight(client, client->sending);
-    flight->sent_ns = taken_ns;
-    histogram_record(&load_flight_tally(clients, client)->phases[LOAD_PHASE_BODY],
-                     taken_ns - client->asked_ns);
-}
-
 static void take_send(struct load_clients *clients, struct load_client *client, int32_t result)
 {
     client->operations--;
@@ -619,7 +502,7 @@ static void take_send(struct load_clients *clients, struct load_client *client, 
         set_deadline_of_reply(clients, client);
         return;
     }
-    if (client->is_sending_content) stamp_content(clients, client);
+    if (client->is_sending_content) load_record_content(clients, client);
     load_client_act(clients, client);
 }
 
