@@ -337,7 +337,7 @@ static void begin_session(struct load_clients *clients, struct load_client *clie
     client->is_sending = false;
     client->is_sending_content = false;
     client->asked_ns = clients->now_ns;
-    load_session_init(&client->session);
+    load_session_init(&client->session, clients->script);
     load_reply_init(&client->reply);
     receive(clients, client, false);
     set_deadline_of_reply(clients, client);

@@ -406,7 +406,6 @@ static json_t *make_phases(const struct load_result *result)
     for (uint32_t phase = 0; phase < LOAD_PHASE_COUNT; phase++)
         set(object, load_phase_name((enum load_phase)phase),
             make_latency(&result->tally.phases[phase]));
-    set(object, "tls", NULL);
     return object;
 }
 

@@ -18,9 +18,16 @@
 
 #include <string.h>
 
-void load_session_init(struct load_session *session)
+void load_session_init(struct load_session *session, const struct load_script *script)
 {
-    *session = (struct load_session){.state = LOAD_AWAIT_BANNER};
+    bool is_implicit = script->tls == LOAD_TLS_IMPLICIT;
+    *session = (struct load_session){.state = is_implicit ? LOAD_AWAIT_TLS : LOAD_AWAIT_BANNER};
+}
+
+enum load_session_event load_session_secure(struct load_session *session,
+                                            const struct load_script *script)
+{
+    return load_greeting_secure(session, script);
 }
 
 /* Whether the replies to an envelope come whatever the first of them says. */
@@ -169,8 +176,10 @@ uint32_t load_session_put(const struct load_session *session, const struct load_
         return put(out, script->ehlo, script->ehlo_size);
     case LOAD_WANTS_HELO:
         return put(out, script->helo, script->helo_size);
+    case LOAD_WANTS_STARTTLS:
+        return put(out, "STARTTLS\r\n", 10);
     case LOAD_WANTS_AUTH:
-        return put(out, script->auth, script->auth_size);
+        return load_greeting_put_auth(session, script, out);
     case LOAD_WANTS_RESET:
         return put(out, "RSET\r\n", 6);
     case LOAD_WANTS_MAIL:
@@ -471,6 +480,8 @@ static enum load_session_event take_last_line(struct load_session *session,
     case LOAD_AWAIT_BANNER:
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
+    case LOAD_AWAIT_STARTTLS:
+    case LOAD_AWAIT_TLS:
     case LOAD_AWAIT_AUTH:
         return take_greeting(session, script, code);
     case LOAD_AWAIT_RESET:
@@ -524,6 +535,10 @@ enum load_phase load_session_phase(const struct load_session *session)
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
         return LOAD_PHASE_EHLO;
+    case LOAD_AWAIT_STARTTLS:
+        return LOAD_PHASE_STARTTLS;
+    case LOAD_AWAIT_TLS:
+        return LOAD_PHASE_TLS;
     case LOAD_AWAIT_AUTH:
         return LOAD_PHASE_AUTH;
     case LOAD_AWAIT_RESET:
