@@ -30,6 +30,8 @@ void load_record_reply(struct load_clients *clients, struct load_client *client,
         return; /* their replies come together: only the envelope is timed */
     } else if (phase == LOAD_PHASE_RSET && !is_separate) {
         return;
+    } else if (phase == LOAD_PHASE_TLS) {
+        return; /* nobody asked for it */
     }
     histogram_record(&load_flight_tally(clients, client)->phases[phase],
                      load_clients_since(clients, from_ns));

@@ -3,6 +3,8 @@
 #include "base/clock.h"
 #include "loadgen/load_config.h"
 
+#include <errno.h>
+
 #define PAUSE_FIRST_NS (10 * CLOCK_NS_PER_MS)
 #define PAUSE_LAST_NS  CLOCK_NS_PER_S
 
@@ -59,4 +61,11 @@ void load_standing_judge_connect(struct load_clients *clients, const struct load
         clients->address_index++;
     else
         load_standing_give_up(clients, number);
+}
+
+void load_standing_judge_tls(struct load_clients *clients, const struct load_client *client)
+{
+    if (clients->tally.reached > 0) return;
+    if (client->failures <= clients->config->retry_connect) return;
+    load_standing_give_up(clients, EPROTO);
 }

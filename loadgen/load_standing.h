@@ -26,3 +26,6 @@ void load_standing_give_up(struct load_clients *clients, int number);
  * the run. */
 void load_standing_judge_connect(struct load_clients *clients, const struct load_client *client,
                                  int number);
+
+/* A failure of TLS ends the run, unless a session was ever ready. */
+void load_standing_judge_tls(struct load_clients *clients, const struct load_client *client);
