@@ -67,6 +67,17 @@ static void stream_check(const struct tls_stream *stream)
     CHECK(stream->wire.input == NULL);
 }
 
+/* OpenSSL takes a ticket for used up once a handshake with it is over, and the next one may be long
+ * in coming: each stream uses up a copy of its own. */
+static bool offer_session(struct tls_stream *stream, const SSL_SESSION *newest)
+{
+    SSL_SESSION *session = SSL_SESSION_dup(newest);
+    if (session == NULL) return false;
+    int is_set = SSL_set_session(stream->ssl, session);
+    SSL_SESSION_free(session);
+    return is_set == 1;
+}
+
 static bool start_client(struct tls_stream *stream)
 {
     struct tls_context *context = stream->context;
@@ -75,7 +86,7 @@ static bool start_client(struct tls_stream *stream)
         SSL_set_tlsext_host_name(stream->ssl, context->server_name) != 1)
         return false;
     if (context->newest_session != NULL && SSL_SESSION_is_resumable(context->newest_session) == 1)
-        return SSL_set_session(stream->ssl, context->newest_session) == 1;
+        return offer_session(stream, context->newest_session);
     return true;
 }
 

@@ -117,6 +117,32 @@ static void a_ticket_serves_many(void **state)
     }
 }
 
+/* A connection has used the newest ticket, and its own new one is still on its way. */
+static void a_ticket_serves_the_next_at_once(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < VERSIONS; i++) {
+        open_resuming(versions[i]);
+        converse();
+        tls_pair_close_streams(&pair);
+        tls_pair_open_streams(&pair);
+        tls_pair_take(&pair.client, TLS_ALL_AT_ONCE);
+        tls_pair_send(&pair.client, &pair.server, TLS_ALL_AT_ONCE);
+        tls_pair_take(&pair.server, TLS_ALL_AT_ONCE);
+        tls_pair_send(&pair.server, &pair.client, TLS_ALL_AT_ONCE);
+        tls_pair_take(&pair.client, TLS_ALL_AT_ONCE);
+        assert_true(tls_stream_is_established(pair.client.stream));
+        struct tls_stream *first_client = pair.client.stream;
+        struct tls_stream *first_server = pair.server.stream;
+        tls_pair_open_streams(&pair);
+        converse();
+        assert_resumed(true);
+        tls_stream_close(first_client);
+        tls_stream_close(first_server);
+        tls_pair_close(&pair);
+    }
+}
+
 static void who_does_not_resume_does_not(void **state)
 {
     struct tls_server_options server = tls_shared_server();
@@ -317,6 +343,7 @@ int main(void)
         cmocka_unit_test(contexts_with_the_same_keys_resume),
         cmocka_unit_test(contexts_with_other_keys_do_not),
         cmocka_unit_test(a_ticket_serves_many),
+        cmocka_unit_test(a_ticket_serves_the_next_at_once),
         cmocka_unit_test(who_does_not_resume_does_not),
         cmocka_unit_test(certificates_are_verified),
         cmocka_unit_test(an_address_is_verified_too),
