@@ -197,8 +197,7 @@ class LoadTls(unittest.TestCase):
                 result = self.load(front.port, mode, "-n", "60", "-c", "2", "-k", "1", "--tls-resume")
                 tls = result["tls"]
                 self.assertEqual(tls["full"] + tls["resumed"], result["totals"]["connects"])
-                self.assertGreaterEqual(tls["resumed"], 50)
-                self.assertGreaterEqual(tls["full"], 1)
+                self.assertIn(tls["full"], (1, 2)) # those that began before there was a ticket
                 self.wait(lambda: front.reused == tls["resumed"], lambda: (front.reused, tls))
                 self.assertEqual(self.audit(front)["found"], 60)
                 self.assertRegex(self.text, r"(?m)^tls .*, not verified, resumed$")
