@@ -410,7 +410,7 @@ static void choose_addresses(struct config *config, char **operands, int count)
 
 uint32_t config_offers(const struct config *config)
 {
-    uint32_t offers = SMTP_OFFERS_EVERY;
+    uint32_t offers = SMTP_OFFERS_EVERY & ~SMTP_OFFER(STARTTLS);
     for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++)
         if (config->is_off[i]) offers &= ~(1u << i);
     if (strcmp(config->auth, "none") == 0) offers &= ~SMTP_OFFER(AUTH);

@@ -316,6 +316,8 @@ static enum close_reason hang_up_reason(const struct smtp_session *session)
         return CLOSE_TOO_MUCH;
     case SMTP_HANG_UP_EARLY_TALK:
         return CLOSE_EARLY_TALK;
+    case SMTP_HANG_UP_INJECTED:
+        return CLOSE_INJECTED;
     }
     CHECK(false); /* a reason that does not exist */
     return CLOSE_QUIT;
@@ -414,6 +416,9 @@ FLAT static enum stop advance(struct connection_shared *shared, struct connectio
         case SMTP_ABANDONED:
             counter_add(&shared->counters->aborted, 1);
             transaction_drop(store, transaction);
+            break;
+        case SMTP_STARTTLS: /* not offered as yet */
+            smtp_session_refuse(&connection->session, SMTP_NO_TLS);
             break;
         case SMTP_HANG_UP:
             close_for(shared, connection, hang_up_reason(&connection->session), false);
