@@ -1,6 +1,6 @@
 #include "server/channel.h"
 
-#include "base/log.h"
+#include <assert.h>
 
 /* Those who gave up waiting keep their place in the queue, not their connection. */
 #define CHANNELS_PER_CONNECTION 2
@@ -10,7 +10,7 @@ static_assert(sizeof(struct channel) <= CHANNEL_BLOCK_SIZE, "a channel is one bl
 
 uint64_t channels_memory(uint32_t connections)
 {
-    return tls_context_memory(connections) +
+    return tls_context_memory(connections, TLS_CIPHERTEXT_SIZE) +
            (uint64_t)connections * CHANNELS_PER_CONNECTION * CHANNEL_BLOCK_SIZE;
 }
 

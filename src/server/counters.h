@@ -27,10 +27,10 @@
     X(LOST_SYNC, true, "client sent a BDAT whose size can't be read")                              \
     X(TOO_MUCH, true, "client sent content far past the size limit")                               \
     X(EARLY_TALK, true, "client did not wait for a reply where it must")                           \
+    X(INJECTED, true, "client sent plaintext behind STARTTLS")                                     \
     X(HELD_TOO_MUCH, true, "client pipelined more than may be held while it reads no replies")     \
     X(SEND_FAILED, true, "a reply could not be sent")                                              \
     X(RECEIVE_FAILED, true, "receiving failed")                                                    \
-    X(INJECTED, true, "client sent plaintext behind STARTTLS")                                     \
     X(TLS_FAILED, true, "TLS failed: no handshake, or a record that does not hold")                \
     X(TLS_SLOW, true, "client took too long over the TLS handshake")                               \
     X(NO_TLS, true, "memory for TLS was used up")                                                  \

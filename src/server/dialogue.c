@@ -147,6 +147,10 @@ void dialogue_begin_handshake(struct connection_shared *shared, struct connectio
 void dialogue_promise_tls(struct connection_shared *shared, struct connection *connection)
 {
     uint32_t from = connection->outbox.replies.size;
+    if (smtp_session_has_transaction(&connection->session)) {
+        counter_add(&shared->counters->aborted, 1);
+        transaction_drop(&shared->store, &connection->transaction);
+    }
     smtp_session_start_tls(&connection->session, &connection->outbox.replies);
     trace_answer(shared, connection, from);
     connection->channel->has_plain_left = true;
