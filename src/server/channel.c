@@ -17,10 +17,10 @@ uint64_t channels_memory(uint32_t connections)
 int channels_open(struct channels *channels, struct tls_context *context, struct counters *counters,
                   uint32_t connections, uint32_t shaking_max)
 {
-    CHECK(shaking_max > 0);
     *channels =
         (struct channels){.context = context, .counters = counters, .shaking_max = shaking_max};
     if (context == NULL) return 0;
+    CHECK(shaking_max > 0);
     return blocks_open(&channels->pool, connections * CHANNELS_PER_CONNECTION, CHANNEL_BLOCK_SIZE);
 }
 

@@ -153,7 +153,9 @@ static int open_wheel(struct worker *worker)
     uint64_t shortest_ns = rules->idle_timeout_ns < rules->command_timeout_ns
                                ? rules->idle_timeout_ns
                                : rules->command_timeout_ns;
-    if (shortest_ns > rules->handshake_timeout_ns) shortest_ns = rules->handshake_timeout_ns;
+    bool has_tls = worker->environment->config->tls != CONFIG_TLS_OFF;
+    if (has_tls && shortest_ns > rules->handshake_timeout_ns)
+        shortest_ns = rules->handshake_timeout_ns;
     uint64_t tick_ns = shortest_ns / 32;
     if (tick_ns < TICK_MIN_NS) tick_ns = TICK_MIN_NS;
     if (tick_ns > TICK_MAX_NS) tick_ns = TICK_MAX_NS;
