@@ -175,10 +175,6 @@ static void check_tls(struct config *config)
     if (config->key != NULL && config->certificate == NULL)
         die(EXIT_CODE_USAGE, "--key needs --cert FILE, the certificate it belongs to");
     if (config->certificate != NULL && config->key == NULL) config->key = config->certificate;
-    bool is_asked_for = config->tls == CONFIG_TLS_STARTTLS || config->tls == CONFIG_TLS_BOTH;
-    if (is_asked_for && config->is_off[SMTP_EXTENSION_STARTTLS])
-        die(EXIT_CODE_USAGE,
-            "--no-starttls contradicts --tls starttls and --tls both: try --tls implicit");
 }
 
 uint32_t config_offers(const struct config *config)
