@@ -66,6 +66,7 @@ static void pause_input(struct connection_shared *shared, struct connection *con
 static void watch_bare_newline(struct connection_shared *shared, struct connection *connection,
                                struct bytes received)
 {
+    if (connection->channel != NULL) return; /* that is ciphertext */
     if (connection->session.state != SMTP_IN_DATA || received.size < 2) return;
     const uint8_t *end = received.data + received.size;
     if (end[-1] != '\n' || end[-2] != '.' || (received.size > 2 && end[-3] != '\n')) return;
