@@ -2,11 +2,10 @@
 
 #include "tls/tls_context_inside.h"
 #include "tls/tls_credentials_inside.h"
+#include "tls/tls_error.h"
 #include "tls/tls_stream_inside.h"
 #include "tls/tls_wire.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,21 +21,6 @@
 
 /* RFC 5077 3.4, RFC 5246 F.1.4: the same in all contexts, or a ticket of one fails in another. */
 static const unsigned char session_id_context[] = "ringsink";
-
-__attribute__((format(printf, 2, 3))) static bool refuse(char *error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(error, TLS_ERROR_MAX, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
-static const char *reason(void)
-{
-    const char *text = ERR_reason_error_string(ERR_peek_last_error());
-    return text != NULL ? text : "no reason given";
-}
 
 static uint64_t block_size_of(uint32_t ciphertext_size)
 {
@@ -71,15 +55,15 @@ static bool set_up(struct tls_context *context, uint32_t streams, uint32_t ciphe
 {
     ERR_clear_error();
     if (!open_pools(context, streams, ciphertext_size))
-        return refuse(error, "no memory for %u TLS connections: allow fewer", streams);
+        return tls_error_put(error, "no memory for %u TLS connections: allow fewer", streams);
     context->library = SSL_CTX_new(context->is_client ? TLS_client_method() : TLS_server_method());
     context->wire_method = tls_wire_method_open();
     if (context->library == NULL || context->wire_method == NULL)
-        return refuse(error, "OpenSSL can't start: %s", reason());
+        return tls_error_put(error, "OpenSSL can't start: %s", tls_error_reason());
     SSL_CTX_set_app_data(context->library, context);
     if (!set_up_library(context->library))
-        return refuse(error, "this OpenSSL (%s) lacks what is needed: %s", tls_library_version(),
-                      reason());
+        return tls_error_put(error, "this OpenSSL (%s) lacks what is needed: %s",
+                             tls_library_version(), tls_error_reason());
     return true;
 }
 
@@ -88,11 +72,12 @@ static bool use_credentials(SSL_CTX *library, const struct tls_credentials *cred
 {
     if (SSL_CTX_use_certificate(library, credentials->certificate) != 1 ||
         SSL_CTX_use_PrivateKey(library, credentials->key) != 1)
-        return refuse(error, "OpenSSL refuses the certificate or its key: %s", reason());
+        return tls_error_put(error, "OpenSSL refuses the certificate or its key: %s",
+                             tls_error_reason());
     for (uint32_t i = 0; i < credentials->chain_count; i++)
         if (SSL_CTX_add1_chain_cert(library, credentials->chain[i]) != 1)
-            return refuse(error, "OpenSSL refuses issuer %u of the certificate chain: %s", i + 1,
-                          reason());
+            return tls_error_put(error, "OpenSSL refuses issuer %u of the certificate chain: %s",
+                                 i + 1, tls_error_reason());
     return true;
 }
 
@@ -114,7 +99,8 @@ static bool set_up_server(struct tls_context *context, const struct tls_server_o
                                                  sizeof session_id_context - 1) == 1 &&
                   SSL_CTX_set_tlsext_ticket_keys(library, ticket_keys, sizeof ticket_keys) == 1;
     explicit_bzero(ticket_keys, sizeof ticket_keys);
-    return is_set || refuse(error, "OpenSSL refuses to make tickets: %s", reason());
+    return is_set ||
+           tls_error_put(error, "OpenSSL refuses to make tickets: %s", tls_error_reason());
 }
 
 struct tls_context *tls_context_open_server(const struct tls_server_options *options,
@@ -122,7 +108,7 @@ struct tls_context *tls_context_open_server(const struct tls_server_options *opt
 {
     struct tls_context *context = calloc(1, sizeof *context);
     if (context == NULL) {
-        (void)refuse(error, "no memory for TLS");
+        (void)tls_error_put(error, "no memory for TLS");
         return NULL;
     }
     if (set_up(context, options->streams, options->ciphertext_size, error) &&
@@ -153,10 +139,12 @@ static bool load_authorities(SSL_CTX *library, const char *ca_file, char *error)
 {
     if (ca_file == NULL) {
         if (SSL_CTX_set_default_verify_paths(library) == 1) return true;
-        return refuse(error, "the system's certificate authorities can't be read: %s", reason());
+        return tls_error_put(error, "the system's certificate authorities can't be read: %s",
+                             tls_error_reason());
     }
     if (SSL_CTX_load_verify_file(library, ca_file) == 1) return true;
-    return refuse(error, "%s can't be read: %s; give certificates in PEM", ca_file, reason());
+    return tls_error_put(error, "%s can't be read: %s; give certificates in PEM", ca_file,
+                         tls_error_reason());
 }
 
 static bool set_up_verification(struct tls_context *context,
@@ -168,11 +156,12 @@ static bool set_up_verification(struct tls_context *context,
     SSL_CTX_set_verify(context->library, SSL_VERIFY_NONE, NULL);
     if (!options->verifies) return true;
     if (name == NULL)
-        return refuse(error, "a certificate can't be verified without the server's name: give it");
+        return tls_error_put(error,
+                             "a certificate can't be verified without the server's name: give it");
     SSL_CTX_set_verify(context->library, SSL_VERIFY_PEER, NULL);
     bool is_set = is_address(name) ? X509_VERIFY_PARAM_set1_ip_asc(parameters, name) == 1
                                    : X509_VERIFY_PARAM_set1_host(parameters, name, 0) == 1;
-    if (!is_set) return refuse(error, "%s can't be compared with a certificate", name);
+    if (!is_set) return tls_error_put(error, "%s can't be compared with a certificate", name);
     return load_authorities(context->library, options->ca_file, error);
 }
 
@@ -181,8 +170,8 @@ static bool set_up_name(struct tls_context *context, const char *name, char *err
 {
     if (name == NULL || is_address(name)) return true;
     if (strlen(name) >= TLS_SERVER_NAME_MAX)
-        return refuse(error, "the server's name is too long: at most %u octets",
-                      TLS_SERVER_NAME_MAX - 1);
+        return tls_error_put(error, "the server's name is too long: at most %u octets",
+                             TLS_SERVER_NAME_MAX - 1);
     memcpy(context->server_name, name, strlen(name) + 1);
     return true;
 }
@@ -192,7 +181,7 @@ struct tls_context *tls_context_open_client(const struct tls_client_options *opt
 {
     struct tls_context *context = calloc(1, sizeof *context);
     if (context == NULL) {
-        (void)refuse(error, "no memory for TLS");
+        (void)tls_error_put(error, "no memory for TLS");
         return NULL;
     }
     context->is_client = true;

@@ -2,11 +2,11 @@
 
 #include "tls/tls_context.h"
 #include "tls/tls_credentials_inside.h"
+#include "tls/tls_error.h"
 #include "tls/tls_self_signed.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,38 +20,29 @@
 
 #define KEY_FILE_BUFFER_SIZE 4096
 
-/* False, for `return refuse(...)`. */
-__attribute__((format(printf, 2, 3))) static bool refuse(char *error, const char *format, ...)
+/* Instead of OpenSSL's own, which asks on the terminal. */
+static int refuse_password(char *password, int size, int is_writing, void *was_asked)
 {
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(error, TLS_ERROR_MAX, format, arguments);
-    va_end(arguments);
-    return false;
-}
-
-/* What OpenSSL says of its latest error. */
-static const char *reason(void)
-{
-    const char *text = ERR_reason_error_string(ERR_peek_last_error());
-    return text != NULL ? text : "no reason given";
+    (void)password;
+    (void)size;
+    (void)is_writing;
+    if (was_asked != NULL) *(bool *)was_asked = true;
+    return -1;
 }
 
 /* A FIFO in place of the file must not make us wait: O_NONBLOCK. */
 static FILE *open_file(const char *path, struct stat *status, char *error)
 {
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    FILE *file = descriptor < 0 ? NULL : fdopen(descriptor, "r");
-    if (file != NULL && fstat(descriptor, status) == 0 && S_ISREG(status->st_mode)) return file;
-    if (file != NULL)
-        (void)refuse(error, "%s is no regular file: give the path of a PEM file", path);
+    bool is_regular = descriptor >= 0 && fstat(descriptor, status) == 0 && S_ISREG(status->st_mode);
+    FILE *file = is_regular ? fdopen(descriptor, "r") : NULL;
+    if (file != NULL) return file;
+    if (descriptor >= 0 && !is_regular)
+        (void)tls_error_put(error, "%s is no regular file: give the path of a PEM file", path);
     else
-        (void)refuse(error, "%s can't be opened: %s; give the path of a PEM file", path,
-                     strerror(errno));
-    if (file != NULL)
-        (void)fclose(file);
-    else if (descriptor >= 0)
-        close(descriptor);
+        (void)tls_error_put(error, "%s can't be opened: %s; give the path of a PEM file", path,
+                            strerror(errno));
+    if (descriptor >= 0) close(descriptor);
     return NULL;
 }
 
@@ -61,20 +52,20 @@ static bool read_certificates(struct tls_credentials *credentials, FILE *file, c
 {
     X509 *next = NULL;
 
-    credentials->certificate = PEM_read_X509(file, NULL, NULL, NULL);
+    credentials->certificate = PEM_read_X509(file, NULL, refuse_password, NULL);
     if (credentials->certificate == NULL)
-        return refuse(error, "%s holds no certificate in PEM: %s", path, reason());
-    while ((next = PEM_read_X509(file, NULL, NULL, NULL)) != NULL) {
+        return tls_error_put(error, "%s holds no certificate in PEM: %s", path, tls_error_reason());
+    while ((next = PEM_read_X509(file, NULL, refuse_password, NULL)) != NULL) {
         if (credentials->chain_count == TLS_CHAIN_MAX) {
             X509_free(next);
-            return refuse(error, "%s holds too many certificates: at most %d", path,
-                          TLS_CHAIN_MAX + 1);
+            return tls_error_put(error, "%s holds too many certificates: at most %d", path,
+                                 TLS_CHAIN_MAX + 1);
         }
         credentials->chain[credentials->chain_count++] = next;
     }
     if (ERR_GET_REASON(ERR_peek_last_error()) != PEM_R_NO_START_LINE)
-        return refuse(error, "%s: certificate %u of it can't be read: %s", path,
-                      credentials->chain_count + 2, reason());
+        return tls_error_put(error, "%s: certificate %u of it can't be read: %s", path,
+                             credentials->chain_count + 2, tls_error_reason());
     ERR_clear_error();
     return true;
 }
@@ -92,21 +83,12 @@ static bool load_certificates(struct tls_credentials *credentials, const char *p
 static bool check_key_file(const struct stat *status, const char *path, char *error)
 {
     if (status->st_uid != geteuid() && status->st_uid != 0)
-        return refuse(error, "%s belongs to another user: chown it, or make a key of your own",
-                      path);
+        return tls_error_put(
+            error, "%s belongs to another user: chown it, or make a key of your own", path);
     if ((status->st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        return refuse(error, "others may read or write the key in %s: chmod 600 %s", path, path);
+        return tls_error_put(error, "others may read or write the key in %s: chmod 600 %s", path,
+                             path);
     return true;
-}
-
-/* Instead of OpenSSL's own, which asks on the terminal. */
-static int refuse_password(char *password, int size, int is_writing, void *was_asked)
-{
-    (void)password;
-    (void)size;
-    (void)is_writing;
-    *(bool *)was_asked = true;
-    return -1;
 }
 
 static bool load_key(struct tls_credentials *credentials, const char *path, char *error)
@@ -124,12 +106,12 @@ static bool load_key(struct tls_credentials *credentials, const char *path, char
     explicit_bzero(buffer, sizeof buffer);
     if (!is_private) return false;
     if (was_asked)
-        return refuse(error,
-                      "the key in %s is encrypted: write it without a password "
-                      "(openssl pkey -in %s -out FILE; chmod 600 FILE)",
-                      path, path);
+        return tls_error_put(error,
+                             "the key in %s is encrypted: write it without a password "
+                             "(openssl pkey -in %s -out FILE; chmod 600 FILE)",
+                             path, path);
     if (credentials->key == NULL)
-        return refuse(error, "%s holds no private key in PEM: %s", path, reason());
+        return tls_error_put(error, "%s holds no private key in PEM: %s", path, tls_error_reason());
     return true;
 }
 
@@ -139,8 +121,8 @@ static bool load(struct tls_credentials *credentials, const char *certificate_fi
     if (!load_certificates(credentials, certificate_file, error)) return false;
     if (!load_key(credentials, key_file, error)) return false;
     if (X509_check_private_key(credentials->certificate, credentials->key) == 1) return true;
-    return refuse(error, "the key in %s is not that of the first certificate in %s", key_file,
-                  certificate_file);
+    return tls_error_put(error, "the key in %s is not that of the first certificate in %s",
+                         key_file, certificate_file);
 }
 
 struct tls_credentials *tls_credentials_load(const char *certificate_file, const char *key_file,
@@ -148,7 +130,7 @@ struct tls_credentials *tls_credentials_load(const char *certificate_file, const
 {
     struct tls_credentials *credentials = calloc(1, sizeof *credentials);
     if (credentials == NULL) {
-        (void)refuse(error, "no memory for the certificate in %s", certificate_file);
+        (void)tls_error_put(error, "no memory for the certificate in %s", certificate_file);
         return NULL;
     }
     ERR_clear_error();
@@ -162,7 +144,7 @@ struct tls_credentials *tls_credentials_make(const char *host_name, int64_t now_
 {
     struct tls_credentials *credentials = calloc(1, sizeof *credentials);
     if (credentials == NULL) {
-        (void)refuse(error, "no memory for a certificate");
+        (void)tls_error_put(error, "no memory for a certificate");
         return NULL;
     }
     ERR_clear_error();
@@ -170,8 +152,8 @@ struct tls_credentials *tls_credentials_make(const char *host_name, int64_t now_
     if (credentials->key != NULL)
         credentials->certificate = tls_self_signed_certificate(credentials->key, host_name, now_s);
     if (credentials->certificate != NULL) return credentials;
-    (void)refuse(error, "no certificate could be made for %s: %s; give one by a file", host_name,
-                 reason());
+    (void)tls_error_put(error, "no certificate could be made for %s: %s; give one by a file",
+                        host_name, tls_error_reason());
     ERR_clear_error();
     tls_credentials_close(credentials);
     return NULL;

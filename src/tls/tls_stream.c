@@ -127,9 +127,19 @@ void tls_stream_close(struct tls_stream *stream)
     blocks_give_back(&stream->context->streams, stream);
 }
 
+/* Libraries below it have their say, too: what SSL says of it is what happened to the connection.
+ */
+static uint64_t first_error_of_ssl(void)
+{
+    uint64_t first = ERR_peek_error();
+    for (uint64_t error = first; error != 0; error = ERR_get_error())
+        if (ERR_GET_LIB(error) == ERR_LIB_SSL) return error;
+    return first;
+}
+
 static const char *describe_failure(const struct tls_stream *stream)
 {
-    uint64_t error = ERR_peek_error();
+    uint64_t error = first_error_of_ssl();
     bool is_certificate = ERR_GET_LIB(error) == ERR_LIB_SSL &&
                           ERR_GET_REASON(error) == SSL_R_CERTIFICATE_VERIFY_FAILED;
     if (is_certificate) return tls_failure_of_certificate(SSL_get_verify_result(stream->ssl));
