@@ -96,7 +96,7 @@ void fuzz_dialogue_run(struct session_trace *trace, const struct trace_setup *se
                        struct bytes input)
 {
     uint64_t last = input.size > 0 ? input.data[input.size - 1] : 0;
-    const struct trace_cuts cuts[] = {
+    struct trace_cuts cuts[] = {
         {.at = input.size / 2},
         {.at = input.size > 3 ? input.size - 3 : 0},
         {.every = 2},
@@ -109,6 +109,8 @@ void fuzz_dialogue_run(struct session_trace *trace, const struct trace_setup *se
     uint64_t second = (first + 1 + last % (count - 1)) % count;
     session_trace_run(trace, setup, input, &(struct trace_cuts){.every = 1});
     check_cut(trace, setup, input, &(struct trace_cuts){.replies_capacity = 65536});
+    cuts[first].handshake_at = trace->handshake_at;
+    cuts[second].handshake_at = trace->handshake_at;
     check_cut(trace, setup, input, &cuts[first]);
     check_cut(trace, setup, input, &cuts[second]);
 }

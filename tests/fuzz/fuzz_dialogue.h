@@ -26,7 +26,7 @@ struct trace_setup fuzz_dialogue_choose(const uint8_t *choices);
  * Runs `input` octet by octet into `trace`, to be closed by the caller, and then whole and cut
  * otherwise: the same must happen. Two exceptions: a strict server may hang up on a client that
  * talks early, and any server on one whose input goes on behind STARTTLS. Octet by octet it does
- * not; what follows counts as decrypted then.
+ * not; what follows counts as decrypted then, and the cut that lets TLS begin is among the others.
  */
 void fuzz_dialogue_run(struct session_trace *trace, const struct trace_setup *setup,
                        struct bytes input);
