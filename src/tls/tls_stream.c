@@ -232,7 +232,8 @@ static enum tls_event step(struct tls_stream *stream, struct bytes *ciphertext)
     case STREAM_FAILED:
         return TLS_FAILED;
     }
-    CHECK(false);
+    CHECK(false); /* a state that does not exist */
+    return TLS_FAILED;
 }
 
 enum tls_event tls_stream_step(struct tls_stream *stream, struct bytes *ciphertext)

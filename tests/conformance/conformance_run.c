@@ -45,6 +45,14 @@ static void store(struct driver *driver)
     forget(driver);
 }
 
+/* TLS itself is left out: what comes next counts as decrypted. */
+static void start_tls(struct driver *driver)
+{
+    if (!smtp_replies_have_room(&driver->replies, SMTP_REPLY_MAX)) flush(driver);
+    forget(driver);
+    smtp_session_start_tls(&driver->session, &driver->replies);
+}
+
 static void see(struct driver *driver, enum smtp_event event, const struct smtp_detail *detail)
 {
     switch (event) {
@@ -69,6 +77,9 @@ static void see(struct driver *driver, enum smtp_event event, const struct smtp_
         break;
     case SMTP_WANT_STASH:
         smtp_session_lend_stash(&driver->session, malloc(SMTP_STASH_SIZE));
+        break;
+    case SMTP_STARTTLS:
+        start_tls(driver);
         break;
     case SMTP_HANG_UP:
         driver->run->has_hung_up = true;
@@ -103,6 +114,8 @@ static uint64_t next_cut(const struct conformance_case *test_case,
 {
     uint64_t end = test_case->input.size;
     if (cuts->at > position && cuts->at < end) end = cuts->at;
+    if (test_case->handshake_at > position && test_case->handshake_at < end)
+        end = test_case->handshake_at;
     if (cuts->every > 0 && cuts->every < end - position) end = position + cuts->every;
     for (uint32_t i = 0; cuts->is_at_steps && i < test_case->step_count; i++) {
         uint64_t step_end = test_case->step_ends[i];
