@@ -51,6 +51,19 @@ class Turns(unittest.TestCase):
             self.assertEqual(client.ends(), "close_notify")
             self.assertLess(time.monotonic() - began, 3 * harness.SLOWNESS)
 
+    def test_a_turn_comes_as_soon_as_it_is_free(self):
+        server = self.serve("--tls-timeout=60s")
+        for _ in range(5):
+            stalled = self.stall(server)
+            client = self.ask(server)
+            time.sleep(0.3 * harness.SLOWNESS)
+            stalled.close()
+            began = time.monotonic()
+            self.assertEqual(client.reply()[:3], b"220")
+            self.assertLess(time.monotonic() - began, 0.3 * harness.SLOWNESS)
+            client.handshake()
+            client.close()
+
 
 if __name__ == "__main__":
     harness.main()
