@@ -6,6 +6,8 @@ import unittest
 import harness
 from tls_client import TlsDialogue, implicit
 
+CONTENT = b"Subject: turn\r\n\r\nturn\r\n"
+
 
 class Turns(unittest.TestCase):
     def serve(self, *options):
@@ -63,6 +65,21 @@ class Turns(unittest.TestCase):
             self.assertLess(time.monotonic() - began, 0.3 * harness.SLOWNESS)
             client.handshake()
             client.close()
+
+    def test_those_who_went_away_take_nobody_s_place(self):
+        server = self.serve("--tls-timeout=10s", "--max-connections=10")
+        stalled = self.stall(server)
+        for _ in range(50):
+            self.ask(server).close()
+            time.sleep(0.01)
+        with TlsDialogue(server.tls_port) as client:
+            client.socket.settimeout(0.5)
+            with self.assertRaises(TimeoutError):
+                client.socket.recv(1)
+            client.socket.settimeout(20)
+            stalled.close()
+            client.handshake()
+            self.assertIn(b"250 2.0.0", client.begin().deliver(CONTENT))
 
 
 if __name__ == "__main__":
