@@ -4,7 +4,6 @@ import json
 import os
 import re
 import signal
-import socket
 import statistics
 import struct
 import subprocess
@@ -19,6 +18,7 @@ import measuring
 from bench_closed import PROBLEMS, describe
 from bench_load import Failed
 from bench_packages import peers
+from instructions import shim
 from measuring import BUILD
 
 SAMPLE = struct.Struct("=qqqIHH")
@@ -224,7 +224,7 @@ def callgrind_command(server, out, messages):
     command = server.command()
     end = ["-M", str(messages)]
     if server.name != "smtp-sink":
-        return [*valgrind, *command, *end]
+        return ["env", f"LD_PRELOAD={shim(BUILD)}", *valgrind, *command, *end]
     if "-u" not in command:
         return [*valgrind, command[0], *end, *command[1:]]
     # What becomes somebody else could not write what was counted: it is that from the start.
@@ -243,15 +243,6 @@ def load_under_callgrind(contender, server, home, messages):
         return json.load(result)["totals"]["accepted"]
 
 
-def knock_until_it_ends(process, port):
-    """Valgrind lets no other thread run while one waits in its ring: a client that comes and goes ends that wait."""
-    end = time.monotonic() + CALLGRIND_WAIT_S
-    while process.poll() is None and time.monotonic() < end:
-        with socket.socket() as knock:
-            knock.connect_ex(("127.0.0.1", port))
-        time.sleep(0.1)
-
-
 def instructions_of(contender, home, messages):
     """User instructions of a whole life, and how many messages it had."""
     server = bench_servers.make(contender.server, home)
@@ -266,7 +257,9 @@ def instructions_of(contender, home, messages):
     try:
         server.wait_listening()
         accepted = load_under_callgrind(contender, server, home, messages)
-        knock_until_it_ends(process, server.port)
+        process.wait(CALLGRIND_WAIT_S)
+    except subprocess.TimeoutExpired:
+        raise Failed("the server did not end behind so many messages") from None
     finally:
         server.stop()
     with open(out) as text:

@@ -18,7 +18,7 @@
 #define COMPLETIONS 65536
 /* Since Linux 6.13 one enter runs at most some 40 completions: few large buffers are enough. */
 #define KERNEL_WITH_SHORT_BATCHES 6013
-#define BUFFERS_FEW               128
+#define BUFFERS_FEW               64
 #define BUFFERS_FEW_SIZE          (64 * 1024)
 #define BUFFERS_MANY              1024
 #define BUFFERS_MANY_SIZE         (16 * 1024)
