@@ -16,8 +16,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TLS_PLAINTEXT_SIZE   16384u
-#define TLS_ERROR_MAX        256u
+#define TLS_PLAINTEXT_SIZE   16384u /* the most that a record holds (RFC 8446 5.1) */
+#define TLS_CIPHERTEXT_SIZE  17408u /* a record, and room for what OpenSSL answers by itself */
+#define TLS_ERROR_MAX        512u
 #define TLS_TICKET_KEYS_SIZE 80u
 
 struct tls_context;
@@ -26,13 +27,14 @@ struct tls_server_options {
     const struct tls_credentials *credentials;
     const uint8_t *ticket_keys; /* TLS_TICKET_KEYS_SIZE random octets, the same for all contexts */
     uint32_t streams;
+    uint32_t ciphertext_size; /* of a block: 0, or a multiple of 64 from TLS_CIPHERTEXT_SIZE on */
 };
 
 struct tls_client_options {
-    const char
-        *server_name;    /* sent as SNI and compared by `verifies`; NULL: an address, not sent */
-    const char *ca_file; /* NULL: the system's                                                  */
+    const char *server_name; /* compared by `verifies`, and sent as SNI unless it is an address */
+    const char *ca_file;     /* NULL: the system's                                              */
     uint32_t streams;
+    uint32_t ciphertext_size; /* as above: what is sent at once                                 */
     bool verifies; /* a certificate that does not hold, or not for that name, fails the stream  */
     bool resumes;  /* each stream begins with the newest ticket that any stream of this got     */
 };
@@ -47,8 +49,9 @@ struct tls_context *tls_context_open_client(const struct tls_client_options *opt
 /* All its streams must be closed. */
 void tls_context_close(struct tls_context *context);
 
-/* Bytes that the pools of so many streams may come to use; what OpenSSL takes is not in it. */
-uint64_t tls_context_memory(uint32_t streams);
+/* Bytes that the pools may come to use; what OpenSSL takes is not in it. Sizes as in the options.
+ */
+uint64_t tls_context_memory(uint32_t streams, uint32_t ciphertext_size);
 
-/* "OpenSSL 3.0.17": static memory. */
+/* "OpenSSL 3.0.17 1 Jul 2025": static memory. */
 const char *tls_library_version(void);

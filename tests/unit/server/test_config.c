@@ -152,6 +152,32 @@ static void every_extension_can_be_switched_off(void **state)
     assert_null(config.credentials.entries);
 }
 
+/* Which addresses begin with a handshake, and whether STARTTLS is offered. */
+static void tls_modes(void **state)
+{
+    struct config config;
+    (void)state;
+    load(&config, "-4", NULL);
+    assert_int_equal(config.tls, CONFIG_TLS_OFF);
+    load(&config, "--tls", "starttls");
+    assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY);
+    assert_int_equal(config.listen_count, 1);
+    assert_false(config.listens[0].is_tls);
+    load(&config, "--tls", "implicit");
+    assert_int_equal(config_offers(&config), OFFERS_WITHOUT_TLS);
+    assert_int_equal(config.listen_count, 1);
+    assert_true(config.listens[0].is_tls);
+    load(&config, "--tls", "both");
+    assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY);
+    assert_int_equal(config.listen_count, 3);
+    assert_false(config.listens[0].is_tls);
+    for (uint32_t i = 1; i < 3; i++) {
+        assert_true(config.listens[i].is_tls);
+        assert_true(config.listens[i].is_default);
+        assert_int_equal(net_port(&config.listens[i].address), 2465);
+    }
+}
+
 static void options_of_the_protocol(void **state)
 {
     struct config config;
@@ -196,6 +222,7 @@ int main(void)
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(every_worker_has_a_cpu),
         cmocka_unit_test(every_extension_can_be_switched_off),
+        cmocka_unit_test(tls_modes),
         cmocka_unit_test(options_of_the_protocol),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
