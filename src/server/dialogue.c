@@ -160,7 +160,6 @@ void dialogue_promise_tls(struct connection_shared *shared, struct connection *c
     smtp_session_start_tls(&connection->session, &connection->outbox.replies);
     trace_answer(shared, connection, from);
     connection->channel->has_plain_left = true;
-    dialogue_begin_handshake(shared, connection);
 }
 
 void dialogue_forget_channel(struct connection_shared *shared, struct connection *connection)
@@ -175,12 +174,12 @@ RARE static bool ask_for_channel(struct connection_shared *shared, struct connec
     connection->channel = channel_open(&shared->channels, connection);
     if (connection->channel != NULL) {
         connection->channel->is_asked_for = true;
+        dialogue_begin_handshake(shared, connection);
         switch (channel_begin(&shared->channels, connection->channel)) {
         case CHANNEL_BEGUN:
             dialogue_promise_tls(shared, connection);
             return true;
         case CHANNEL_QUEUED:
-            dialogue_begin_handshake(shared, connection);
             return true;
         case CHANNEL_REFUSED:
             dialogue_forget_channel(shared, connection);

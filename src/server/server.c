@@ -8,6 +8,7 @@
 #include "server/fault.h"
 #include "server/worker.h"
 #include "smtp/smtp_config.h"
+#include "tls/tls_memory.h"
 #include "version.h"
 
 #include <errno.h>
@@ -305,6 +306,14 @@ static void print_totals(const struct server *server)
     (void)fprintf(stderr, "totals after %.1f s\n%s", seconds, counters_format(text, &sum));
 }
 
+/* Beside the bound that was told at start. */
+static void print_tls_memory(const struct server *server)
+{
+    if (server->config->tls != CONFIG_TLS_OFF)
+        (void)fprintf(stderr, "%14llu  bytes that OpenSSL holds\n",
+                      (unsigned long long)tls_memory_used());
+}
+
 static void print_counters_line(struct server *server)
 {
     struct counters sum;
@@ -358,7 +367,10 @@ static bool wait_for_end(struct server *server, const sigset_t *signals)
         struct timespec pause = {.tv_sec = is_draining ? 0 : 1,
                                  .tv_nsec = is_draining ? 5000000 : 0};
         int number = sigtimedwait(signals, NULL, &pause);
-        if (number == SIGUSR1) print_totals(server);
+        if (number == SIGUSR1) {
+            print_totals(server);
+            print_tls_memory(server);
+        }
         if (number == SIGINT || number == SIGTERM) stop(server);
         if (server->config->has_counters_line && clock_now_ns() >= next_line_ns) {
             print_counters_line(server);

@@ -82,6 +82,10 @@ class TlsDialogue(harness.Dialogue):
 
     def handshake(self):
         self.wire(self.begin_handshake())
+        self.go_on()
+
+    def go_on(self):
+        """To the handshake's end, once the ClientHello is sent."""
         while True:
             try:
                 self.object.do_handshake()
