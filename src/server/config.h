@@ -14,16 +14,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CONFIG_ADDRESSES_MAX 16
-#define CONFIG_THREADS_MAX   100
-#define CONFIG_HOSTNAME_MAX  255
+#define CONFIG_ADDRESSES_MAX    16
+#define CONFIG_THREADS_MAX      100
+#define CONFIG_HOSTNAME_MAX     255
+#define CONFIG_SEGMENT_SIZE_MIN (1024ull * 1024)
 
 enum config_durability { CONFIG_DISCARD, CONFIG_PAGE, CONFIG_DISK };
+enum config_tls { CONFIG_TLS_OFF, CONFIG_TLS_STARTTLS, CONFIG_TLS_IMPLICIT, CONFIG_TLS_BOTH };
 enum config_when_full { CONFIG_RECYCLE, CONFIG_REFUSE };
 
 struct config_listen {
     struct net_address address;
     bool is_default; /* nobody asked for it by name: that it can't be bound is a warning */
+    bool is_tls;     /* implicit TLS (RFC 8314): the handshake comes first */
 };
 
 struct config {
@@ -34,6 +37,7 @@ struct config {
     int buffers;
     int log_format;
     int bare_newline; /* enum smtp_bare_newline */
+    int tls;          /* enum config_tls */
     uint64_t threads;
     uint64_t max_connections;
     uint64_t backlog;
@@ -44,7 +48,10 @@ struct config {
     uint64_t max_bad_commands;
     uint64_t idle_timeout_ns;
     uint64_t command_timeout_ns;
-    uint64_t min_data_rate; /* octets a second; 0: no such limit */
+    uint64_t tls_timeout_ns;
+    uint64_t tls_handshakes; /* in progress at most, in all workers */
+    uint64_t tls_memory;     /* of OpenSSL; 0: from max_connections and tls_handshakes */
+    uint64_t min_data_rate;  /* octets a second; 0: no such limit */
     uint64_t stop_after;
     uint64_t stop_sessions;
     const char *hostname;
@@ -52,6 +59,9 @@ struct config {
     const char *log_level;
     const char *user;
     const char *auth; /* "any", "none" or a file of credentials */
+    const char *tls_listen;
+    const char *certificate;
+    const char *key;
     struct credentials credentials;
     char hostname_text[CONFIG_HOSTNAME_MAX + 1];
     int cpus[CONFIG_THREADS_MAX]; /* where worker i is pinned */
@@ -65,6 +75,8 @@ struct config {
     bool is_strict;
     bool has_strict_lines;
     bool is_auth_required;
+    bool is_tls_required;
+    bool is_auth_tls_required;
     bool is_out_of_service;
     bool is_off[SMTP_EXTENSION_COUNT]; /* --no-KEYWORD */
 };

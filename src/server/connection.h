@@ -17,6 +17,7 @@
 #include "base/queue.h"
 #include "base/slots.h"
 #include "ring/ring.h"
+#include "server/channel.h"
 #include "server/counters.h"
 #include "server/deadline.h"
 #include "server/hold.h"
@@ -39,6 +40,7 @@ struct connection_shared {
     struct blocks reply_blocks;
     struct blocks stashes;
     struct blocks holds;
+    struct channels channels;
     struct queue to_flush;  /* have replies to send at the end of the batch       */
     struct queue to_resume; /* have held input and room for replies               */
     struct queue undecided; /* have replies that wait for the disk                */
@@ -62,23 +64,24 @@ struct connection {
     struct deadline deadline;
     struct queue_link undecided_link;
     struct outbox outbox;
-    struct hold held; /* input that came while none was taken */
+    struct hold held;        /* input that came while none was taken */
+    struct channel *channel; /* TLS; NULL: octets are what they are */
     struct smtp_session session;
     struct transaction transaction;
     uint16_t operation_count;   /* in flight */
     uint16_t commands_answered; /* up to the last send; wraps */
     uint8_t close_reason;       /* enum close_reason; CLOSE_NONE while it is served */
-    bool is_receiving;          /* a multishot receive is in flight */
-    bool is_sending;
-    bool is_flush_queued;
-    bool is_resume_queued;
-    bool is_undecided_queued;
-    bool is_step_owed; /* the session stopped for want of room for replies */
-    bool is_starved_queued;
-    bool is_cancelling;         /* the receive's cancel was submitted */
-    bool is_closing_socket : 1; /* these are set once: they share an octet */
-    bool is_forced : 1;         /* replies that are left are not sent any more */
-    bool has_peer_closed : 1;   /* end of input seen, possibly behind held input */
+    bool is_receiving : 1;      /* a multishot receive is in flight */
+    bool is_sending : 1;
+    bool is_flush_queued : 1;
+    bool is_resume_queued : 1;
+    bool is_undecided_queued : 1;
+    bool is_step_owed : 1; /* the session stopped for want of room for replies */
+    bool is_starved_queued : 1;
+    bool is_cancelling : 1; /* the receive's cancel was submitted */
+    bool is_closing_socket : 1;
+    bool is_forced : 1;       /* replies that are left are not sent any more */
+    bool has_peer_closed : 1; /* end of input seen, possibly behind held input */
     bool is_send_cancelled : 1;
     bool has_pipelined : 1;
     uint8_t peer_size; /* octets of `peer`; 0: not looked up yet */
@@ -90,8 +93,20 @@ enum connection_outcome {
     CONNECTION_STALLED,  /* the spool needs a segment: call again with what is left    */
 };
 
-/* Takes the accepted socket: greets, arms the receive. */
-void connection_open(struct connection_shared *shared, struct connection *connection, int socket);
+static inline bool connection_is_closing(const struct connection *connection)
+{
+    return connection->close_reason != CLOSE_NONE;
+}
+
+/*
+ * Takes the accepted socket: greets and arms the receive; with implicit TLS (RFC 8314) only once it
+ * is its turn to shake hands.
+ */
+void connection_open(struct connection_shared *shared, struct connection *connection, int socket,
+                     bool is_implicit_tls);
+
+/* It is its turn to shake hands: channels_next() named it. */
+void connection_secure(struct connection_shared *shared, struct connection *connection);
 
 /* Data that was received, in order. `data` shrinks by what was taken. */
 MUST_USE enum connection_outcome connection_receive(struct connection_shared *shared,

@@ -27,9 +27,13 @@
     X(LOST_SYNC, true, "client sent a BDAT whose size can't be read")                              \
     X(TOO_MUCH, true, "client sent content far past the size limit")                               \
     X(EARLY_TALK, true, "client did not wait for a reply where it must")                           \
+    X(INJECTED, true, "client sent plaintext behind STARTTLS")                                     \
     X(HELD_TOO_MUCH, true, "client pipelined more than may be held while it reads no replies")     \
     X(SEND_FAILED, true, "a reply could not be sent")                                              \
     X(RECEIVE_FAILED, true, "receiving failed")                                                    \
+    X(TLS_FAILED, true, "TLS failed: no handshake, or a record that does not hold")                \
+    X(TLS_SLOW, true, "client took too long over the TLS handshake")                               \
+    X(NO_TLS, true, "memory for TLS was used up")                                                  \
     X(SHUTDOWN, false, "server is draining")
 
 enum close_reason {
@@ -55,6 +59,9 @@ enum close_reason {
     X(refused_memory, "452: envelope memory used up")                                              \
     X(failed, "451: the message could not be kept")                                                \
     X(run_ons, "times input stood behind a refused DATA and was read as commands")                 \
+    X(tls_handshakes, "TLS handshakes")                                                            \
+    X(tls_resumed, "of these resumed")                                                             \
+    X(tls_waits, "TLS handshakes that waited for their turn")                                      \
     X(syncs, "syncs completed")                                                                    \
     X(segment_waits, "times the worker waited for a segment")                                      \
     X(input_pauses, "times input paused because replies were not read")                            \

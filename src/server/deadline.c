@@ -67,3 +67,20 @@ enum deadline_verdict deadline_fired(struct deadline *deadline, const struct dea
     arm(deadline, rules, wheel, now_ns, least(rules->idle_timeout_ns - idle_ns, left_ns));
     return DEADLINE_KEPT;
 }
+
+void deadline_begin_handshake(struct deadline *deadline, const struct deadline_rules *rules,
+                              struct wheel *wheel, uint64_t now_ns)
+{
+    deadline_begin_request(deadline, rules, now_ns);
+    arm(deadline, rules, wheel, now_ns, rules->handshake_timeout_ns);
+}
+
+bool deadline_handshake_is_over(struct deadline *deadline, const struct deadline_rules *rules,
+                                struct wheel *wheel, uint64_t now_ns)
+{
+    uint32_t taken_ms = deadline_time_ms(rules, now_ns) - deadline->request_since_ms;
+    uint64_t taken_ns = taken_ms * CLOCK_NS_PER_MS;
+    if (taken_ns >= rules->handshake_timeout_ns) return true;
+    arm(deadline, rules, wheel, now_ns, rules->handshake_timeout_ns - taken_ns);
+    return false;
+}

@@ -26,6 +26,7 @@
 struct deadline_rules {
     uint64_t idle_timeout_ns;
     uint64_t command_timeout_ns;
+    uint64_t handshake_timeout_ns;
     uint64_t min_data_rate;    /* octets a second; 0: content may take for ever      */
     uint64_t stalled_ns;       /* how long the worker was stalled, the stalls behind */
     uint64_t stalled_since_ns; /* of the one in progress; 0: none is                 */
@@ -76,3 +77,12 @@ static inline void deadline_begin_request(struct deadline *deadline,
 MUST_USE enum deadline_verdict
 deadline_fired(struct deadline *deadline, const struct deadline_rules *rules, struct wheel *wheel,
                const struct smtp_session *session, bool is_request_due, uint64_t now_ns);
+
+/* TLS: the client's handshake, and its waiting for its turn, may take the handshake timeout. */
+void deadline_begin_handshake(struct deadline *deadline, const struct deadline_rules *rules,
+                              struct wheel *wheel, uint64_t now_ns);
+
+/* The timer fired: has the handshake taken that long? If not, the timer is armed again. */
+MUST_USE bool deadline_handshake_is_over(struct deadline *deadline,
+                                         const struct deadline_rules *rules, struct wheel *wheel,
+                                         uint64_t now_ns);

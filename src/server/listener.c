@@ -129,6 +129,7 @@ int listener_open(struct listener *listener, const struct config *config,
             return socket;
         }
         listener->is_shared[listener->count] = is_shared;
+        listener->is_tls[listener->count] = config->listens[i].is_tls;
         listener->sockets[listener->count++] = socket;
     }
     return 0;

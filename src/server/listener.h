@@ -25,6 +25,7 @@ struct listener {
     int sockets[CONFIG_ADDRESSES_MAX];
     bool
         is_shared[CONFIG_ADDRESSES_MAX]; /* a unix socket: one-shot accepts, closed by the server */
+    bool is_tls[CONFIG_ADDRESSES_MAX];   /* the handshake comes first */
     uint32_t count;
     int reserve;
 };

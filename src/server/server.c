@@ -29,6 +29,7 @@ struct server {
     struct smtp_config smtp;
     uint8_t smtp_text[SMTP_CONFIG_TEXT_SIZE];
     struct steward steward;
+    struct identity identity;
     struct unix_listeners unix_listeners;
     struct worker *workers;
     uint32_t worker_count;
@@ -150,6 +151,8 @@ static void prepare_smtp(struct server *server)
         .has_strict_lines = config->has_strict_lines,
         .is_lmtp = config->is_lmtp,
         .is_auth_required = config->is_auth_required,
+        .is_tls_required = config->is_tls_required,
+        .is_auth_tls_required = config->is_auth_tls_required,
         .is_out_of_service = config->is_out_of_service,
         .is_traced = config->is_verbose,
     };
@@ -162,6 +165,7 @@ static void prepare_environment(struct server *server)
     environment->config = server->config;
     environment->smtp = &server->smtp;
     environment->unix_listeners = &server->unix_listeners;
+    environment->identity = &server->identity;
     environment->main_thread = pthread_self();
     atomic_store(&environment->messages_left, server->config->stop_after);
     atomic_store(&environment->sessions_left, server->config->stop_sessions);
@@ -247,7 +251,8 @@ static void print_addresses(const struct config *config)
         const struct net_address *address = &config->listens[i].address;
         has_tcp |= !net_is_unix(address);
         is_loopback &= net_is_loopback(address);
-        (void)fprintf(stderr, " %s", net_format(text, address));
+        (void)fprintf(stderr, " %s%s", net_format(text, address),
+                      config->listens[i].is_tls ? " (TLS)" : "");
     }
     (void)fprintf(stderr, "%s\n", has_tcp && is_loopback ? " (use :PORT for all interfaces)" : "");
 }
@@ -272,8 +277,13 @@ static void print_banner(const struct server *server)
                       server->steward.directory.path, units_format_size(first, config->spool_size),
                       units_format_size(second, config->segment_size),
                       config->when_full == CONFIG_RECYCLE ? "recycles the oldest" : "answers 452");
+    identity_print(&server->identity, config);
     (void)fprintf(stderr, "memory at most %s, most of it touched only under load\n",
                   units_format_size(first, worker_memory(config) * server->worker_count));
+    if (config->tls != CONFIG_TLS_OFF)
+        (void)fprintf(stderr,
+                      "and OpenSSL's, which comes and goes with TLS connections: %s at most\n",
+                      units_format_size(first, identity_memory(config)));
     (void)fprintf(stderr, "ready\n");
 }
 
@@ -370,6 +380,7 @@ int server_run(struct config *config)
     sigset_t signals = block_signals();
     fault_install();
     check_ring();
+    identity_open(&server.identity, config); /* as root the key may be read */
     listener_check(config);
     prepare_environment(&server);
     listener_open_unix(&server.unix_listeners, config);
@@ -391,6 +402,7 @@ int server_run(struct config *config)
     if (!config->is_quiet) print_totals(&server);
     free(server.workers);
     credentials_close(&config->credentials);
+    identity_close(&server.identity);
     if (atomic_load(&server.environment.has_sync_failed)) return EXIT_CODE_SYNC_FAILED;
     return has_failed ? EXIT_CODE_FAILED : EXIT_CODE_OK;
 }

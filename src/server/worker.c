@@ -59,11 +59,18 @@ static uint32_t envelope_block_count(const struct config *config)
     return (uint32_t)config->max_connections * 2 + ENVELOPE_BLOCKS_EXTRA;
 }
 
+/* This worker's share, rounded up. */
+static uint32_t handshakes_max(const struct config *config)
+{
+    return (uint32_t)((config->tls_handshakes + config->threads - 1) / config->threads);
+}
+
 uint64_t worker_memory(const struct config *config)
 {
     struct ring_options options = ring_options();
     uint64_t connections = config->max_connections;
-    return ring_memory(&options) + HOLD_RINGS * receive_bytes(&options) +
+    uint64_t channels = config->tls == CONFIG_TLS_OFF ? 0 : channels_memory((uint32_t)connections);
+    return channels + ring_memory(&options) + HOLD_RINGS * receive_bytes(&options) +
            connections * (sizeof(struct connection) + OUTBOX_BLOCK_SIZE + SMTP_STASH_SIZE +
                           sizeof(struct ring_completion)) +
            (uint64_t)envelope_block_count(config) * SPOOL_ENVELOPE_BLOCK_SIZE;
@@ -112,6 +119,7 @@ static void share(struct worker *worker)
     shared->is_watched = shared->store.is_synced || shared->smtp->is_traced;
     shared->rules = (struct deadline_rules){.idle_timeout_ns = config->idle_timeout_ns,
                                             .command_timeout_ns = config->command_timeout_ns,
+                                            .handshake_timeout_ns = config->tls_timeout_ns,
                                             .min_data_rate = config->min_data_rate};
     shared->now_ns = clock_now_ns();
     shared->store.realtime_ns = clock_realtime_ns();
@@ -145,6 +153,9 @@ static int open_wheel(struct worker *worker)
     uint64_t shortest_ns = rules->idle_timeout_ns < rules->command_timeout_ns
                                ? rules->idle_timeout_ns
                                : rules->command_timeout_ns;
+    bool has_tls = worker->environment->config->tls != CONFIG_TLS_OFF;
+    if (has_tls && shortest_ns > rules->handshake_timeout_ns)
+        shortest_ns = rules->handshake_timeout_ns;
     uint64_t tick_ns = shortest_ns / 32;
     if (tick_ns < TICK_MIN_NS) tick_ns = TICK_MIN_NS;
     if (tick_ns > TICK_MAX_NS) tick_ns = TICK_MAX_NS;
@@ -173,6 +184,28 @@ static void arm_wake(struct worker *worker)
               plain_token(RING_OP_READ, 0));
 }
 
+/* One context a worker: what they share is never written. */
+static int open_channels(struct worker *worker)
+{
+    const struct worker_environment *environment = worker->environment;
+    const struct config *config = environment->config;
+    struct tls_context *context = NULL;
+    uint32_t connections = (uint32_t)config->max_connections;
+    if (config->tls != CONFIG_TLS_OFF) {
+        char error[TLS_ERROR_MAX];
+        struct tls_server_options options = {.credentials = environment->identity->credentials,
+                                             .ticket_keys = environment->identity->ticket_keys,
+                                             .streams = connections};
+        context = tls_context_open_server(&options, error);
+        if (context == NULL) {
+            log_error("worker %u: %s", worker->index, error);
+            return -EINVAL;
+        }
+    }
+    return channels_open(&worker->shared.channels, context, &worker->counters, connections,
+                         handshakes_max(config));
+}
+
 int worker_set_up(struct worker *worker)
 {
     const struct config *config = worker->environment->config;
@@ -185,6 +218,9 @@ int worker_set_up(struct worker *worker)
     if (result == 0)
         result =
             spool_writer_open(&worker->writer, worker->index, config->durability == CONFIG_DISCARD);
+    if (result < 0) return result;
+    worker->failed = "TLS";
+    result = open_channels(worker);
     if (result < 0) return result;
     committer_init(&worker->committer, &worker->shared, &worker->writer);
     fault_watch(&worker->writer);
@@ -208,6 +244,7 @@ void worker_tear_down(struct worker *worker)
     if (worker->shared.ring != NULL) ring_close(worker->shared.ring);
     spool_writer_close(&worker->writer);
     wheel_close(&worker->wheel);
+    channels_close(&worker->shared.channels);
     blocks_close(&worker->shared.holds);
     blocks_close(&worker->shared.store.envelopes);
     blocks_close(&worker->shared.stashes);
@@ -219,8 +256,9 @@ void worker_tear_down(struct worker *worker)
 /* ---- accepting ---- */
 
 /* What a client is told that gets no session; `text` has SMTP_REPLY_LINE_MAX octets. */
-static struct bytes refusal(const struct worker *worker, uint8_t *text)
+static struct bytes refusal(const struct worker *worker, bool is_tls, uint8_t *text)
 {
+    if (is_tls) return bytes_make(text, 0); /* it could not be read */
     struct smtp_replies replies = {.data = text, .capacity = SMTP_REPLY_LINE_MAX};
     smtp_replies_put(&replies,
                      worker->shared.is_draining ? SMTP_REPLY_SHUTTING_DOWN
@@ -229,7 +267,7 @@ static struct bytes refusal(const struct worker *worker, uint8_t *text)
     return bytes_make(text, replies.size);
 }
 
-static void admit(struct worker *worker, int socket)
+static void admit(struct worker *worker, int socket, bool is_tls)
 {
     struct connection_shared *shared = &worker->shared;
     struct worker_environment *environment = worker->environment;
@@ -239,23 +277,24 @@ static void admit(struct worker *worker, int socket)
     if (open < environment->config->max_connections && !shared->is_draining)
         connection = slots_take(&shared->connections);
     if (connection != NULL) {
-        connection_open(shared, connection, socket);
+        connection_open(shared, connection, socket, is_tls);
         return;
     }
     atomic_fetch_sub_explicit(&environment->open_count, 1, memory_order_relaxed);
     if (!shared->is_draining) counter_add(&worker->counters.refused_full, 1);
-    listener_refuse(socket, refusal(worker, text));
+    listener_refuse(socket, refusal(worker, is_tls, text));
 }
 
 static void accept_completed(struct worker *worker, const struct ring_completion *completion)
 {
     uint32_t index = completion->token.slot;
     uint8_t text[SMTP_REPLY_LINE_MAX];
+    bool is_tls = worker->listener.is_tls[index];
     if (completion->is_last) worker->accepting_count--;
     if (completion->result >= 0) {
-        admit(worker, completion->result);
+        admit(worker, completion->result, is_tls);
     } else if (completion->result == -EMFILE || completion->result == -ENFILE) {
-        if (listener_refuse_on_reserve(&worker->listener, index, refusal(worker, text)))
+        if (listener_refuse_on_reserve(&worker->listener, index, refusal(worker, is_tls, text)))
             counter_add(&worker->counters.refused_descriptors, 1);
     } else if (completion->result != -ECONNABORTED && completion->result != -ECANCELED) {
         log_warning("accept: %s", strerror(-completion->result));
@@ -552,6 +591,14 @@ static void feed_starved(struct worker *worker)
     }
 }
 
+/* Handshakes ended: those that wait for their turn may begin. */
+static void take_turns(struct worker *worker)
+{
+    struct channel *channel = NULL;
+    while ((channel = channels_next(&worker->shared.channels)) != NULL)
+        connection_secure(&worker->shared, channel->connection);
+}
+
 /* Behind a long sleep, or a stop, what waits in the sockets is taken first: a client was in time.
  */
 static void fire_timers(struct worker *worker)
@@ -618,6 +665,7 @@ void worker_run(struct worker *worker)
         receive_deferred(worker);
         feed_starved(worker);
         fire_timers(worker);
+        take_turns(worker);
         watch_flags(worker);
         if (shared->store.is_synced) committer_commit(&worker->committer);
         flush_all(worker);

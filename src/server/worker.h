@@ -13,6 +13,7 @@
 #include "server/committer.h"
 #include "server/config.h"
 #include "server/connection.h"
+#include "server/identity.h"
 #include "server/listener.h"
 #include "server/steward.h"
 
@@ -25,6 +26,7 @@ struct worker_environment {
     const struct smtp_config *smtp;
     struct steward *steward; /* NULL under discard */
     const struct unix_listeners *unix_listeners;
+    const struct identity *identity;
     pthread_t main_thread; /* told by SIGTERM when -M or -n is reached */
     _Atomic uint32_t open_count;
     _Atomic uint64_t messages_left;

@@ -120,6 +120,8 @@ void smtp_auth_take(struct smtp_turn *turn, const struct smtp_command *command)
     initial = smtp_command_trim(initial);
     if (mechanism.size == 0)
         refuse(turn, SMTP_REPLY_SYNTAX_AUTH);
+    else if ((smtp_turn_offers(turn->session) & SMTP_OFFER(AUTH)) == 0)
+        refuse(turn, SMTP_REPLY_AUTH_NEEDS_TLS); /* RFC 4954 6 */
     else if (turn->session->is_authenticated)
         refuse(turn, SMTP_REPLY_AUTH_TWICE);
     else if (bytes_equal_ignoring_case(mechanism, BYTES("PLAIN")))

@@ -32,7 +32,8 @@ static void put_arguments(struct smtp_replies *text, const struct smtp_config *c
 }
 
 /* RFC 5321 4.1.1.1: the last line has a blank where the others have a hyphen. */
-static struct bytes put_ehlo(struct smtp_replies *text, const struct smtp_config *config)
+static struct bytes put_ehlo(struct smtp_replies *text, const struct smtp_config *config,
+                             uint32_t offers)
 {
     static const char *const keywords[] = {
 #define SMTP_EXTENSION_KEYWORD(name, keyword) [SMTP_EXTENSION_##name] = (keyword),
@@ -44,7 +45,7 @@ static struct bytes put_ehlo(struct smtp_replies *text, const struct smtp_config
     smtp_replies_put_bytes(text, BYTES("250-"));
     smtp_replies_put_bytes(text, config->hostname);
     for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++) {
-        if ((config->offers & 1u << i) == 0) continue;
+        if ((offers & 1u << i) == 0) continue;
         smtp_replies_put_bytes(text, BYTES("\r\n"));
         last_line = text->size;
         smtp_replies_put_bytes(text, BYTES("250-"));
@@ -73,6 +74,13 @@ static uint32_t offers_with_base(uint32_t offers)
     return left;
 }
 
+/* RFC 3207 4.2, RFC 4954 6: not what would be refused. */
+static uint32_t offers_when(const struct smtp_config *config, bool is_secure)
+{
+    if (is_secure) return config->offers & ~SMTP_OFFER(STARTTLS);
+    return config->is_auth_tls_required ? config->offers & ~SMTP_OFFER(AUTH) : config->offers;
+}
+
 void smtp_config_prepare(struct smtp_config *config, uint8_t *text)
 {
     CHECK(config->hostname.size > 0);
@@ -89,5 +97,8 @@ void smtp_config_prepare(struct smtp_config *config, uint8_t *text)
     struct smtp_replies written = {.data = text, .capacity = SMTP_CONFIG_TEXT_SIZE};
     config->greeting_reply = put_greeting(&written, config);
     config->helo_reply = put_named(&written, BYTES("250 "), config->hostname, BYTES("\r\n"));
-    config->ehlo_reply = put_ehlo(&written, config);
+    for (int is_secure = 0; is_secure < 2; is_secure++) {
+        config->offers_now[is_secure] = offers_when(config, is_secure);
+        config->ehlo_replies[is_secure] = put_ehlo(&written, config, config->offers_now[is_secure]);
+    }
 }

@@ -24,7 +24,7 @@ bool smtp_replies_have_room(const struct smtp_replies *replies, uint32_t size)
     return replies->capacity - replies->size >= size;
 }
 
-/* All enhanced codes here are of the form x.y.z. */
+/* Class, subject, detail: "5.7.11" (RFC 2034 4). */
 static bool has_enhanced_code(struct bytes text)
 {
     return text.data[SMTP_REPLY_CODE_SIZE + 1] == '.';
@@ -35,7 +35,7 @@ RARE static void put_row(struct smtp_replies *replies, enum smtp_reply reply, bo
     struct bytes text = smtp_reply_text(reply);
     if (!is_enhanced && has_enhanced_code(text)) {
         smtp_replies_put_bytes(replies, bytes_take(&text, SMTP_REPLY_CODE_SIZE));
-        bytes_take(&text, SMTP_REPLY_ENHANCED_SIZE);
+        bytes_take(&text, bytes_find(text, ' ') + 1);
     }
     smtp_replies_put_bytes(replies, text);
 }

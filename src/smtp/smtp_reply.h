@@ -33,12 +33,14 @@ struct smtp_replies {
     X(ASK_PASSWORD, "334 UGFzc3dvcmQ6")                                                            \
     X(CANNOT_VERIFY, "252 2.0.0 Cannot VRFY user, but will accept message and keep it")            \
     X(HELP, "214 2.0.0 Every message is accepted and kept, none is relayed: see RFC 5321")         \
+    X(READY_FOR_TLS, "220 2.0.0 Ready to start TLS")                                               \
     /* the server's own troubles */                                                                \
     X(IDLE_TOO_LONG, "421 4.4.2 Error: timeout exceeded")                                          \
     X(SHUTTING_DOWN, "421 4.3.2 Service shutting down, closing transmission channel")              \
     X(TOO_MANY_CONNECTIONS, "421 4.3.2 Too many connections, try again later")                     \
     X(NO_SPACE, "452 4.3.1 Insufficient system storage")                                           \
     X(STORE_FAILED, "451 4.3.0 Error: queue file write error")                                     \
+    X(NO_TLS, "454 4.7.0 TLS not available due to local problem")                                  \
     /* limits */                                                                                   \
     X(TOO_MANY_BAD, "421 4.7.0 Error: too many errors")                                            \
     X(TOO_MANY_RECIPIENTS, "452 4.5.3 Error: too many recipients")                                 \
@@ -59,6 +61,8 @@ struct smtp_replies {
     X(NEED_BDAT, "503 5.5.1 Error: BODY=BINARYMIME needs BDAT")                                    \
     X(OUT_OF_SERVICE, "503 5.5.1 Error: no SMTP service here")                                     \
     X(EARLY_TALK, "554 5.5.0 Error: SMTP protocol synchronization")                                \
+    X(TLS_TWICE, "554 5.5.1 Error: TLS already active")                                            \
+    X(INJECTED, "554 5.5.1 Error: nothing may be sent behind STARTTLS before its reply")           \
     /* syntax */                                                                                   \
     X(UNKNOWN_COMMAND, "500 5.5.2 Error: command not recognized")                                  \
     X(BAD_SYNTAX, "500 5.5.2 Error: bad syntax")                                                   \
@@ -77,6 +81,7 @@ struct smtp_replies {
     X(SYNTAX_QUIT, "501 5.5.4 Syntax: QUIT")                                                       \
     X(SYNTAX_VRFY, "501 5.5.4 Syntax: VRFY address")                                               \
     X(SYNTAX_ETRN, "501 5.5.4 Syntax: ETRN domain")                                                \
+    X(SYNTAX_STARTTLS, "501 5.5.4 Syntax: STARTTLS")                                               \
     X(NODE_NOT_ALLOWED, "459 4.7.1 Node not allowed: nothing is ever relayed")                     \
     X(BAD_SENDER, "501 5.1.7 Bad sender address syntax")                                           \
     X(BAD_RECIPIENT, "501 5.1.3 Bad recipient address syntax")                                     \
@@ -85,7 +90,9 @@ struct smtp_replies {
     /* content */                                                                                  \
     X(BARE_NEWLINE, "550 5.5.2 Error: bare <CR> or <LF> received")                                 \
     X(TEXT_LINE_TOO_LONG, "554 5.6.0 Error: a line of the message is longer than 998 octets")      \
-    /* authentication */                                                                           \
+    /* encryption and authentication */                                                            \
+    X(NEED_TLS, "530 5.7.0 Must issue a STARTTLS command first")                                   \
+    X(AUTH_NEEDS_TLS, "538 5.7.11 Encryption required for requested authentication mechanism")     \
     X(NEED_AUTH, "530 5.7.0 Authentication required")                                              \
     X(AUTH_FAILED, "535 5.7.8 Error: authentication failed")                                       \
     X(AUTH_CANCELLED, "501 5.7.0 Authentication aborted")                                          \
@@ -113,9 +120,8 @@ enum smtp_reply {
 /* The row with its CR LF; static memory. */
 struct bytes smtp_reply_text(enum smtp_reply reply);
 
-/* Octets of the code with its blank, and of the enhanced code with its blank (RFC 2034 4). */
-#define SMTP_REPLY_CODE_SIZE     4
-#define SMTP_REPLY_ENHANCED_SIZE 6
+/* Octets of the code with its blank. */
+#define SMTP_REPLY_CODE_SIZE 4
 
 /* Room left for at least `size` octets? */
 bool smtp_replies_have_room(const struct smtp_replies *replies, uint32_t size);

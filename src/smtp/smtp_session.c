@@ -20,6 +20,7 @@
  *   IN_DATA, IN_CHUNK          -> AWAIT_VERDICT  [end_complete]
  *   IN_DATA, IN_CHUNK          -> IDLE           [end_refused]
  *   AWAIT_VERDICT              -> IDLE           [smtp_session_verdict]
+ *   CONNECTED ... HAS_RECIPIENT -> CONNECTED     [smtp_session_start_tls]
  *   any                        -> CLOSED         [smtp_turn_hang_up, smtp_session_dismiss]
  *
  * A refused chunk changes no state: is_swallowing says where its octets go.
@@ -227,6 +228,8 @@ RARE static enum smtp_reply reply_to_refusal(enum smtp_verdict why, bool is_reci
         return is_recipient ? SMTP_REPLY_TOO_MANY_RECIPIENTS : SMTP_REPLY_NO_SPACE;
     case SMTP_STORE_FAILED:
         return SMTP_REPLY_STORE_FAILED;
+    case SMTP_NO_TLS:
+        return SMTP_REPLY_NO_TLS;
     case SMTP_STORED:
         break;
     }
@@ -305,6 +308,9 @@ static void settle(struct smtp_turn *turn, enum smtp_pending pending)
     case SMTP_PENDING_CHUNK:
         settle_chunk(turn);
         break;
+    case SMTP_PENDING_TLS:
+        CHECK(false); /* a step before the caller has answered STARTTLS */
+        break;
     case SMTP_PENDING_REPLY:
         smtp_turn_put(turn, turn->session->pending_reply);
         break;
@@ -378,8 +384,15 @@ enum smtp_event smtp_session_step(struct smtp_session *session, struct bytes *in
 
 void smtp_session_init(struct smtp_session *session, const struct smtp_config *config)
 {
-    CHECK(config->ehlo_reply.size > 0);
+    CHECK(config->ehlo_replies[true].size > 0);
     *session = (struct smtp_session){.config = config, .state = SMTP_CONNECTED};
+}
+
+void smtp_session_set_secure(struct smtp_session *session)
+{
+    CHECK(session->state == SMTP_CONNECTED);
+    CHECK(session->command_count == 0);
+    session->is_secure = true;
 }
 
 void smtp_session_greet(struct smtp_session *session, struct smtp_replies *replies)
@@ -390,10 +403,30 @@ void smtp_session_greet(struct smtp_session *session, struct smtp_replies *repli
 
 void smtp_session_refuse(struct smtp_session *session, enum smtp_verdict why)
 {
+    bool is_of_message =
+        session->pending == SMTP_PENDING_SENDER || session->pending == SMTP_PENDING_RECIPIENT ||
+        session->pending == SMTP_PENDING_DATA || session->pending == SMTP_PENDING_CHUNK;
     CHECK(why != SMTP_STORED);
-    CHECK(session->pending == SMTP_PENDING_SENDER || session->pending == SMTP_PENDING_RECIPIENT ||
-          session->pending == SMTP_PENDING_DATA || session->pending == SMTP_PENDING_CHUNK);
+    CHECK(is_of_message || session->pending == SMTP_PENDING_TLS);
+    CHECK(is_of_message == (why != SMTP_NO_TLS));
     session->refusal = (uint8_t)why;
+}
+
+/* What the server counts and what it was lent is not the client's, and stays. */
+void smtp_session_start_tls(struct smtp_session *session, struct smtp_replies *replies)
+{
+    CHECK(session->pending == SMTP_PENDING_TLS);
+    CHECK(session->refusal == SMTP_STORED);
+    smtp_replies_put(replies, SMTP_REPLY_READY_FOR_TLS, session->config->is_enhanced);
+    *session = (struct smtp_session){
+        .config = session->config,
+        .stash = session->stash,
+        .command_count = session->command_count,
+        .bad_count = session->bad_count,
+        .run_on_count = session->run_on_count,
+        .is_secure = true,
+        .state = SMTP_CONNECTED,
+    };
 }
 
 void smtp_session_verdict(struct smtp_session *session, struct smtp_replies *replies,
@@ -443,15 +476,30 @@ void smtp_session_dismiss(struct smtp_session *session, struct smtp_replies *rep
     session->stash_size = 0;
 }
 
+#define PROTOCOL(name)                                                                             \
+    {                                                                                              \
+        name, sizeof(name) - 1                                                                     \
+    }
+
+/* By LMTP, UTF-8, login and TLS. */
+static const struct protocol {
+    char name[15];
+    uint8_t size;
+} protocols[2][2][2][2] = {
+    {{{PROTOCOL("ESMTP"), PROTOCOL("ESMTPS")}, {PROTOCOL("ESMTPA"), PROTOCOL("ESMTPSA")}},
+     {{PROTOCOL("UTF8SMTP"), PROTOCOL("UTF8SMTPS")},
+      {PROTOCOL("UTF8SMTPA"), PROTOCOL("UTF8SMTPSA")}}},
+    {{{PROTOCOL("LMTP"), PROTOCOL("LMTPS")}, {PROTOCOL("LMTPA"), PROTOCOL("LMTPSA")}},
+     {{PROTOCOL("UTF8LMTP"), PROTOCOL("UTF8LMTPS")},
+      {PROTOCOL("UTF8LMTPA"), PROTOCOL("UTF8LMTPSA")}}},
+};
+
 struct bytes smtp_session_protocol(const struct smtp_session *session)
 {
-    bool is_lmtp = session->config->is_lmtp;
     if (!session->is_extended) return BYTES("SMTP");
-    if (session->is_utf8 && session->is_authenticated)
-        return is_lmtp ? BYTES("UTF8LMTPA") : BYTES("UTF8SMTPA");
-    if (session->is_utf8) return is_lmtp ? BYTES("UTF8LMTP") : BYTES("UTF8SMTP");
-    if (session->is_authenticated) return is_lmtp ? BYTES("LMTPA") : BYTES("ESMTPA");
-    return is_lmtp ? BYTES("LMTP") : BYTES("ESMTP");
+    const struct protocol *protocol = &protocols[session->config->is_lmtp][session->is_utf8]
+                                                [session->is_authenticated][session->is_secure];
+    return bytes_make(protocol->name, protocol->size);
 }
 
 uint32_t smtp_session_queued_left(const struct smtp_session *session)

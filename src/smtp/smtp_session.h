@@ -7,9 +7,10 @@
  * Errors:     none. What the peer does wrong becomes a reply; what the caller can't keep arrives by
  *             smtp_session_refuse() or smtp_session_verdict() and becomes a reply too.
  * Bounds:     line <= SMTP_LINE_MAX, recipients <= config->recipients_max, reply <= SMTP_REPLY_MAX.
- * Invariants: (1) Cutting the input differently changes neither events nor replies.
+ * Invariants: (1) Cutting the input differently changes neither events nor replies. One exception:
+ *                 what stands behind STARTTLS in the same input ends the dialogue (CVE-2011-0411).
  *             (2) A reply that would not fit is never started: WANT_FLUSH comes instead.
- *             (3) While a verdict is wanted no input is taken.
+ *             (3) While a verdict is wanted, or an answer to STARTTLS, no input is taken.
  *             (4) The reply to a command that is an event is written by the step after the event.
  */
 #pragma once
@@ -39,6 +40,8 @@ enum smtp_event {
                           size limit: exactly that much was told by BODY, no more of it will be,
                           and its 552 comes behind the final dot or chunk; or at the end of
                           content that its line ends condemn                                   */
+    SMTP_STARTTLS,     /* smtp_session_refuse(), or drop the transaction if there is one and
+                          smtp_session_start_tls(); before either it may take its time         */
     SMTP_HANG_UP,      /* the last reply is written: send it, then close; no step follows      */
 };
 
@@ -49,14 +52,16 @@ enum smtp_hang_up {
     SMTP_HANG_UP_LOST_SYNC,  /* a BDAT whose size can't be read: what follows is unknown        */
     SMTP_HANG_UP_TOO_MUCH,   /* content went on and on past the size limit                      */
     SMTP_HANG_UP_EARLY_TALK, /* strict: input where the client had to wait for a reply          */
+    SMTP_HANG_UP_INJECTED,   /* input in plain behind STARTTLS, as one in the middle would add it */
 };
 
-/* Why the caller refuses a SENDER, RECIPIENT, DATA_BEGINS, or how a message fared. */
+/* Why the caller refuses a SENDER, RECIPIENT, DATA_BEGINS, STARTTLS, or how a message fared. */
 enum smtp_verdict {
     SMTP_STORED,       /* 250 2.0.0 Ok: queued as <ID>                       */
     SMTP_NO_SPACE,     /* 452 4.3.1 Insufficient system storage              */
     SMTP_NO_MEMORY,    /* 452 4.3.1: envelope blocks used up; 452 4.5.3 for a recipient */
     SMTP_STORE_FAILED, /* 451 4.3.0 Error: queue file write error            */
+    SMTP_NO_TLS,       /* of STARTTLS alone: 454 4.7.0 TLS not available due to local problem */
 };
 
 /* What an event tells. Views, valid until the next step. */
@@ -105,6 +110,7 @@ struct smtp_session {
     uint8_t helo_size;
     uint8_t id_size;
     bool is_extended;         /* EHLO or LHLO, not HELO */
+    bool is_secure;           /* inside TLS */
     bool is_authenticated;    /* RFC 4954 */
     bool is_utf8;             /* MAIL said SMTPUTF8 */
     bool is_binary;           /* MAIL said BODY=BINARYMIME */
@@ -124,6 +130,9 @@ struct smtp_session {
 /* A session that has sent nothing. `config` is kept; it must be prepared. */
 void smtp_session_init(struct smtp_session *session, const struct smtp_config *config);
 
+/* Before the greeting: the connection began with TLS (RFC 8314 3.3). */
+void smtp_session_set_secure(struct smtp_session *session);
+
 /* Writes the 220 greeting (RFC 5321 3.1). */
 void smtp_session_greet(struct smtp_session *session, struct smtp_replies *replies);
 
@@ -138,9 +147,17 @@ enum smtp_event smtp_session_step(struct smtp_session *session, struct bytes *in
 /*
  * After SENDER, RECIPIENT or DATA_BEGINS, before the next step: it can't be kept. After a refused
  * SENDER no transaction is open and none is told as abandoned; after a refused RECIPIENT or
- * DATA_BEGINS the transaction stays open as it was before.
+ * DATA_BEGINS the transaction stays open as it was before. After STARTTLS: SMTP_NO_TLS, which
+ * changes nothing.
  */
 void smtp_session_refuse(struct smtp_session *session, enum smtp_verdict why);
+
+/*
+ * After STARTTLS, with room for SMTP_REPLY_MAX: writes the 220, the last that is sent in plain, and
+ * forgets all that the client said (RFC 3207 4.2), an open transaction too, of which the caller
+ * drops what it holds without being told. What is stepped from here on was decrypted.
+ */
+void smtp_session_start_tls(struct smtp_session *session, struct smtp_replies *replies);
 
 /*
  * After WANT_VERDICT, before the next step, with room for SMTP_REPLY_MAX: writes the reply; `id`

@@ -21,13 +21,25 @@ void smtp_turn_put(struct smtp_turn *turn, enum smtp_reply reply)
 void smtp_turn_put_greeting(struct smtp_turn *turn)
 {
     const struct smtp_session *session = turn->session;
-    smtp_replies_put_bytes(turn->replies, session->is_extended ? session->config->ehlo_reply
-                                                               : session->config->helo_reply);
+    const struct smtp_config *config = session->config;
+    smtp_replies_put_bytes(turn->replies, session->is_extended
+                                              ? config->ehlo_replies[session->is_secure]
+                                              : config->helo_reply);
 }
 
 bool smtp_turn_has_room(const struct smtp_turn *turn)
 {
     return smtp_replies_have_room(turn->replies, SMTP_REPLY_MAX);
+}
+
+uint32_t smtp_turn_offers(const struct smtp_session *session)
+{
+    return session->config->offers_now[session->is_secure];
+}
+
+bool smtp_turn_lacks_tls(const struct smtp_session *session)
+{
+    return session->config->is_tls_required && !session->is_secure;
 }
 
 uint64_t smtp_turn_size_limit(const struct smtp_session *session)

@@ -21,6 +21,7 @@ enum smtp_pending {
     SMTP_PENDING_RECIPIENT, /* reply to RCPT, as refused or not          */
     SMTP_PENDING_DATA,      /* reply to DATA, as refused or not          */
     SMTP_PENDING_CHUNK,     /* take the first chunk, as refused or not   */
+    SMTP_PENDING_TLS,       /* reply to STARTTLS: refused, or the caller has started it */
     SMTP_PENDING_REPLY,     /* write pending_reply                       */
     SMTP_PENDING_GREETING,  /* reply to HELO or EHLO                     */
     SMTP_PENDING_LAST,      /* write pending_reply, then hang up         */
@@ -45,6 +46,12 @@ void smtp_turn_end(struct smtp_turn *turn, enum smtp_event event);
 
 /* Is there room for a reply? */
 bool smtp_turn_has_room(const struct smtp_turn *turn);
+
+/* SMTP_OFFER() of what EHLO says now. */
+uint32_t smtp_turn_offers(const struct smtp_session *session);
+
+/* Is TLS wanted before anything else, and not there yet? */
+bool smtp_turn_lacks_tls(const struct smtp_session *session);
 
 /* Octets a message may have; UINT64_MAX without a limit. */
 uint64_t smtp_turn_size_limit(const struct smtp_session *session);

@@ -96,7 +96,7 @@ static enum smtp_reply read_address(struct smtp_turn *turn, struct bytes text, b
     if (reply != SMTP_REPLY_OK) return reply;
     detail->parameters = smtp_command_trim(text);
     reply = smtp_parameter_check(text, is_sender ? SMTP_PARAMETER_OF_MAIL : SMTP_PARAMETER_OF_RCPT,
-                                 turn->session->config->offers, parameters);
+                                 smtp_turn_offers(turn->session), parameters);
     if (reply != SMTP_REPLY_OK || kind != SMTP_PATH_UTF8) return reply;
     /* RFC 6531 3.5 */
     bool is_agreed = is_sender ? parameters->is_utf8 : turn->session->is_utf8;
@@ -214,6 +214,7 @@ static bool read_chunk(struct smtp_session *session, struct bytes argument)
 /* Why a chunk may not come here; SMTP_REPLY_OK: it may. */
 static enum smtp_reply judge_chunk(const struct smtp_session *session)
 {
+    if (smtp_turn_lacks_tls(session)) return SMTP_REPLY_NEED_TLS;
     switch ((enum smtp_state)session->state) {
     case SMTP_HAS_RECIPIENT:
     case SMTP_HAS_CHUNK:
@@ -302,6 +303,38 @@ static void take_quit(struct smtp_turn *turn, const struct smtp_command *command
         smtp_turn_answer_last(turn, SMTP_REPLY_BYE, SMTP_HANG_UP_QUIT);
 }
 
+/*
+ * Why TLS may not begin here; SMTP_REPLY_OK: it may. Like other servers this one takes STARTTLS
+ * before EHLO (RFC 5321 4.1.4 wants that before transactions only) and in a transaction.
+ */
+static enum smtp_reply judge_starttls(const struct smtp_session *session,
+                                      const struct smtp_command *command)
+{
+    bool is_greeted = session->state != SMTP_CONNECTED;
+    if (session->is_secure) return SMTP_REPLY_TLS_TWICE; /* RFC 3207 4.2 */
+    if ((session->config->offers & SMTP_OFFER(STARTTLS)) == 0) return SMTP_REPLY_UNKNOWN_COMMAND;
+    if (command->argument.size > 0) return SMTP_REPLY_SYNTAX_STARTTLS;
+    if (session->state == SMTP_HAS_CHUNK) return SMTP_REPLY_IN_CHUNKS;
+    return session->config->is_strict && !is_greeted ? SMTP_REPLY_NEED_HELO : SMTP_REPLY_OK;
+}
+
+/*
+ * RFC 3207 4.1: nothing may follow before the reply. What does may be another's, put in front of
+ * what the client will say inside TLS: none of it is ever taken.
+ */
+static void take_starttls(struct smtp_turn *turn, const struct smtp_command *command)
+{
+    enum smtp_reply reply = judge_starttls(turn->session, command);
+    if (reply != SMTP_REPLY_OK) {
+        smtp_turn_answer_bad(turn, reply);
+    } else if (turn->input->size > 0) {
+        smtp_turn_answer_last(turn, SMTP_REPLY_INJECTED, SMTP_HANG_UP_INJECTED);
+    } else {
+        turn->session->pending = SMTP_PENDING_TLS;
+        smtp_turn_end(turn, SMTP_STARTTLS);
+    }
+}
+
 /* RFC 5321 4.2.4: known, not implemented. */
 static void take_unimplemented(struct smtp_turn *turn, const struct smtp_command *command)
 {
@@ -337,6 +370,7 @@ static const struct rule rules[] = {
     {KEY('r', 's', 'e', 't', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_rset},
     {KEY('n', 'o', 'o', 'p', ""),     OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_noop},
     {KEY('a', 'u', 't', 'h', ""),     OF_BOTH, WITH(AUTH),     IN(IDLE),                           SMTP_REPLY_IN_TRANSACTION, smtp_auth_take},
+    {KEY('s', 't', 'a', 'r', "ttls"), OF_BOTH, ALWAYS,         ANY_TIME,                           ANY_OTHER,                 take_starttls},
     {KEY('v', 'r', 'f', 'y', ""),     OF_BOTH, WITH(VRFY),     ANY_TIME,                           ANY_OTHER,                 take_vrfy},
     {KEY('e', 't', 'r', 'n', ""),     OF_BOTH, WITH(ETRN),     IN(IDLE),                           SMTP_REPLY_IN_TRANSACTION, take_etrn},
     {KEY('h', 'e', 'l', 'p', ""),     OF_BOTH, WITH(HELP),     ANY_TIME,                           ANY_OTHER,                 take_help},
@@ -397,6 +431,14 @@ static bool is_early_talk(const struct smtp_turn *turn, const struct rule *rule)
            rule->take == take_helo || rule->take == take_data;
 }
 
+/* RFC 3207 4: what is refused before TLS. A chunk is too, but with its octets: not here. */
+static bool needs_tls(const struct rule *rule)
+{
+    return rule->take != take_ehlo && rule->take != take_lhlo && rule->take != take_noop &&
+           rule->take != take_quit && rule->take != take_starttls && rule->take != take_bdat &&
+           rule->take != take_http;
+}
+
 static void take_command(struct smtp_turn *turn, const struct rule *rule,
                          const struct smtp_command *command)
 {
@@ -407,6 +449,8 @@ static void take_command(struct smtp_turn *turn, const struct rule *rule,
         smtp_turn_answer_bad(turn, SMTP_REPLY_OUT_OF_SERVICE);
     else if (rule->offer != 0 && (rule->offer & session->config->offers) == 0)
         smtp_turn_answer_bad(turn, reply_where_off(rule));
+    else if (smtp_turn_lacks_tls(session) && needs_tls(rule))
+        smtp_turn_answer_bad(turn, SMTP_REPLY_NEED_TLS);
     else if ((rule->allowed_in & 1u << session->state) != 0)
         rule->take(turn, command);
     else
@@ -453,6 +497,7 @@ bool smtp_verb_take_plain(struct smtp_turn *turn, const struct smtp_plain_line *
     switch (plain->verb) {
     case SMTP_PLAIN_MAIL:
         if (session->state != SMTP_IDLE || lacks_login(session)) return false;
+        if (smtp_turn_lacks_tls(session)) return false;
         turn->detail->path = plain->path;
         turn->detail->parameters = bytes_make(NULL, 0);
         accept_sender(turn, &no_parameters);

@@ -326,7 +326,7 @@ bool conformance_case_open(struct conformance_case *test_case, struct bytes *tex
     test_case->config = (struct smtp_config){.hostname = BYTES("sink.test"),
                                              .size_limit = 52428800,
                                              .recipients_max = 1000,
-                                             .offers = SMTP_OFFERS_EVERY};
+                                             .offers = SMTP_OFFERS_EVERY & ~SMTP_OFFER(STARTTLS)};
     struct bytes body = take_body(text);
     for (struct bytes rest = body; rest.size > 0;) {
         struct bytes raw = trace_text_take_line(&rest);

@@ -45,6 +45,14 @@ static void store(struct driver *driver)
     forget(driver);
 }
 
+/* TLS itself is left out: what comes next counts as decrypted. */
+static void start_tls(struct driver *driver)
+{
+    if (!smtp_replies_have_room(&driver->replies, SMTP_REPLY_MAX)) flush(driver);
+    forget(driver);
+    smtp_session_start_tls(&driver->session, &driver->replies);
+}
+
 static void see(struct driver *driver, enum smtp_event event, const struct smtp_detail *detail)
 {
     switch (event) {
@@ -69,6 +77,9 @@ static void see(struct driver *driver, enum smtp_event event, const struct smtp_
         break;
     case SMTP_WANT_STASH:
         smtp_session_lend_stash(&driver->session, malloc(SMTP_STASH_SIZE));
+        break;
+    case SMTP_STARTTLS:
+        start_tls(driver);
         break;
     case SMTP_HANG_UP:
         driver->run->has_hung_up = true;

@@ -305,7 +305,7 @@ static void settle_config(void)
         .hostname = BYTES("sim.test"),
         .size_limit = settings->size_limit,
         .recipients_max = 1000,
-        .offers = SMTP_OFFERS_EVERY & ~SMTP_OFFER(AUTH),
+        .offers = SMTP_OFFERS_EVERY & ~SMTP_OFFER(AUTH) & ~SMTP_OFFER(STARTTLS),
         .is_lmtp = settings->is_lmtp,
     };
     smtp_config_prepare(&life.smtp, life.smtp_text);

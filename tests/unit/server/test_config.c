@@ -110,6 +110,9 @@ static void load(struct config *config, const char *option, const char *value)
     config_load(config, count, arguments);
 }
 
+/* STARTTLS is not offered without TLS. */
+#define OFFERS_WITHOUT_TLS (SMTP_OFFERS_EVERY & ~SMTP_OFFER(STARTTLS))
+
 /* What EHLO then offers. */
 static uint32_t offers_in_use(const struct config *config)
 {
@@ -131,21 +134,48 @@ static void every_extension_can_be_switched_off(void **state)
     struct config config;
     (void)state;
     load(&config, "-4", NULL);
-    assert_int_equal(offers_in_use(&config), SMTP_OFFERS_EVERY);
+    assert_int_equal(offers_in_use(&config), OFFERS_WITHOUT_TLS);
     for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++) {
+        if (i == SMTP_EXTENSION_STARTTLS) continue;
         char option[64] = "--no-";
         for (size_t at = 0; keywords[i][at] != '\0'; at++)
             option[5 + at] = (char)tolower((unsigned char)keywords[i][at]);
         load(&config, option, NULL);
         uint32_t off = 1u << i;
-        assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY & ~off);
+        assert_int_equal(config_offers(&config), OFFERS_WITHOUT_TLS & ~off);
         if (off == SMTP_OFFER(8BITMIME)) off |= SMTP_OFFER(SMTPUTF8);
         if (off == SMTP_OFFER(CHUNKING)) off |= SMTP_OFFER(BINARYMIME);
-        assert_int_equal(offers_in_use(&config), SMTP_OFFERS_EVERY & ~off);
+        assert_int_equal(offers_in_use(&config), OFFERS_WITHOUT_TLS & ~off);
     }
     load(&config, "--auth", "none");
-    assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY & ~SMTP_OFFER(AUTH));
+    assert_int_equal(config_offers(&config), OFFERS_WITHOUT_TLS & ~SMTP_OFFER(AUTH));
     assert_null(config.credentials.entries);
+}
+
+/* Which addresses begin with a handshake, and whether STARTTLS is offered. */
+static void tls_modes(void **state)
+{
+    struct config config;
+    (void)state;
+    load(&config, "-4", NULL);
+    assert_int_equal(config.tls, CONFIG_TLS_OFF);
+    load(&config, "--tls", "starttls");
+    assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY);
+    assert_int_equal(config.listen_count, 1);
+    assert_false(config.listens[0].is_tls);
+    load(&config, "--tls", "implicit");
+    assert_int_equal(config_offers(&config), OFFERS_WITHOUT_TLS);
+    assert_int_equal(config.listen_count, 1);
+    assert_true(config.listens[0].is_tls);
+    load(&config, "--tls", "both");
+    assert_int_equal(config_offers(&config), SMTP_OFFERS_EVERY);
+    assert_int_equal(config.listen_count, 3);
+    assert_false(config.listens[0].is_tls);
+    for (uint32_t i = 1; i < 3; i++) {
+        assert_true(config.listens[i].is_tls);
+        assert_true(config.listens[i].is_default);
+        assert_int_equal(net_port(&config.listens[i].address), 2465);
+    }
 }
 
 static void options_of_the_protocol(void **state)
@@ -192,6 +222,7 @@ int main(void)
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(every_worker_has_a_cpu),
         cmocka_unit_test(every_extension_can_be_switched_off),
+        cmocka_unit_test(tls_modes),
         cmocka_unit_test(options_of_the_protocol),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

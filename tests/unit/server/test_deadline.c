@@ -93,6 +93,29 @@ static void request_that_is_not_due(void **state)
     client_close(&client);
 }
 
+/* A handshake ends by its own timeout; the worker's stalls are not the client's. */
+static void handshake(void **state)
+{
+    struct client client;
+    struct deadline_rules with_handshake = rules;
+    (void)state;
+    with_handshake.handshake_timeout_ns = 1 * S;
+    client_open(&client, &with_handshake);
+    deadline_begin_handshake(&client.deadline, &client.rules, &client.wheel, START);
+    assert_int_equal(client.deadline.timer.due_ns, START + 1 * S);
+    assert_false(deadline_handshake_is_over(&client.deadline, &client.rules, &client.wheel,
+                                            START + 999 * (S / 1000)));
+    assert_int_equal(client.deadline.timer.due_ns, START + 1 * S);
+    assert_true(
+        deadline_handshake_is_over(&client.deadline, &client.rules, &client.wheel, START + 1 * S));
+    deadline_stall(&client.rules, START + S / 2);
+    deadline_end_stall(&client.rules, START + 2 * S);
+    assert_false(
+        deadline_handshake_is_over(&client.deadline, &client.rules, &client.wheel, START + 2 * S));
+    assert_int_equal(client.deadline.timer.due_ns, START + 2 * S + S / 2);
+    client_close(&client);
+}
+
 /* Content has the command timeout, and a second more for each 100 octets of it. */
 static void content(void **state)
 {
@@ -150,6 +173,7 @@ int main(void)
         cmocka_unit_test(silence),
         cmocka_unit_test(slow_command),
         cmocka_unit_test(request_that_is_not_due),
+        cmocka_unit_test(handshake),
         cmocka_unit_test(content),
         cmocka_unit_test(time_stands_still_in_a_stall),
     };

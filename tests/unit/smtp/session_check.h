@@ -15,9 +15,11 @@
 #define EHLO_WITHOUT_PIPELINING "250-sink.example\r\n" EHLO_REST
 #define EHLO_OK                 "250-sink.example\r\n250-PIPELINING\r\n" EHLO_REST
 #define EHLO_REST                                                                                  \
+    EHLO_MIDDLE "250-AUTH PLAIN LOGIN\r\n"                                                         \
+                "250 HELP\r\n"
+#define EHLO_MIDDLE                                                                                \
     "250-SIZE 1000\r\n250-VRFY\r\n250-ETRN\r\n250-ENHANCEDSTATUSCODES\r\n250-8BITMIME\r\n"         \
-    "250-DSN\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-AUTH PLAIN LOGIN\r\n"        \
-    "250 HELP\r\n"
+    "250-DSN\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n"
 #define OPEN     HELLO "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n"
 #define OPEN_OK  HELLO_OK "250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n"
 #define READY    OPEN "DATA\r\n"
@@ -37,6 +39,13 @@ void session_check_same(const struct session_trace *whole, const struct trace_se
 
 /* Runs the input every way; the replies behind the greeting must be these. */
 void session_check_replies(const struct trace_setup *setup, const char *input, const char *wanted);
+
+/*
+ * The same for `plain`, which STARTTLS ends, and `inside`, which follows inside TLS: the input is
+ * always cut between the two. Without that cut `inside` is injected, and nothing of it may be run.
+ */
+void session_check_tls(const struct trace_setup *setup, const char *plain, const char *inside,
+                       const char *wanted);
 
 /* The same, for events and replies in their order, with the greeting. */
 void session_check_events(const struct trace_setup *setup, const char *input, const char *wanted);

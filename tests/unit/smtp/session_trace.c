@@ -86,12 +86,17 @@ static void put_body(struct run *run)
     put_word(run, "\n");
 }
 
-static bool refuse_if_wanted(struct run *run)
+static bool is_next_refused(struct run *run)
 {
     uint64_t index = run->told++;
-    if (index >= 64 || (run->setup->refusals >> index & 1) == 0) return false;
-    enum smtp_verdict why = (enum smtp_verdict)(SMTP_NO_SPACE + index % 3);
-    smtp_session_refuse(&run->session, why);
+    return index < 64 && (run->setup->refusals >> index & 1) != 0;
+}
+
+static bool refuse_if_wanted(struct run *run)
+{
+    uint64_t index = run->told;
+    if (!is_next_refused(run)) return false;
+    smtp_session_refuse(&run->session, (enum smtp_verdict)(SMTP_NO_SPACE + index % 3));
     return true;
 }
 
@@ -137,6 +142,12 @@ static void see_body(struct run *run, const struct smtp_detail *detail)
     CHECK(run->session.message_size == run->body.size);
 }
 
+static void flush(struct run *run)
+{
+    run->replies.size = 0;
+    run->replies_seen = 0;
+}
+
 static void see_end(struct run *run)
 {
     const struct trace_setup *setup = run->setup;
@@ -147,10 +158,7 @@ static void see_end(struct run *run)
     uint32_t index = run->message_count++;
     if (index >= setup->verdict_count) index = setup->verdict_count - 1;
     enum smtp_verdict verdict = setup->verdict_count == 0 ? SMTP_STORED : setup->verdicts[index];
-    if (!smtp_replies_have_room(&run->replies, SMTP_REPLY_MAX)) {
-        run->replies.size = 0;
-        run->replies_seen = 0;
-    }
+    if (!smtp_replies_have_room(&run->replies, SMTP_REPLY_MAX)) flush(run);
     smtp_session_verdict(&run->session, &run->replies, verdict, BYTES("0.1.64"));
     if (verdict == SMTP_STORED) {
         trace_text_put(&run->trace->content, trace_text_view(&run->body));
@@ -158,6 +166,22 @@ static void see_end(struct run *run)
     }
     run->is_open = false;
     run->is_in_data = false;
+}
+
+static void see_starttls(struct run *run)
+{
+    put_word(run, "STARTTLS\n");
+    CHECK(!run->session.is_secure);
+    CHECK(smtp_session_has_transaction(&run->session) == run->is_open);
+    if (is_next_refused(run)) {
+        smtp_session_refuse(&run->session, SMTP_NO_TLS);
+        return;
+    }
+    if (!smtp_replies_have_room(&run->replies, SMTP_REPLY_MAX)) flush(run);
+    smtp_session_start_tls(&run->session, &run->replies);
+    CHECK(!smtp_session_has_transaction(&run->session));
+    CHECK(smtp_session_helo(&run->session).size == 0);
+    run->is_open = false;
 }
 
 static void see_abandoned(struct run *run)
@@ -192,8 +216,10 @@ static void see_event(struct run *run, enum smtp_event event, const struct smtp_
         break;
     case SMTP_WANT_FLUSH:
         CHECK(!smtp_replies_have_room(&run->replies, SMTP_REPLY_MAX));
-        run->replies.size = 0;
-        run->replies_seen = 0;
+        flush(run);
+        break;
+    case SMTP_STARTTLS:
+        see_starttls(run);
         break;
     case SMTP_HANG_UP:
         CHECK(!run->is_open);
@@ -251,6 +277,8 @@ static uint64_t next_chunk_size(const struct trace_cuts *cuts, struct random *ra
 {
     uint64_t size = left;
     if (cuts->at > position && cuts->at - position < size) size = cuts->at - position;
+    if (cuts->handshake_at > position && cuts->handshake_at - position < size)
+        size = cuts->handshake_at - position;
     if (cuts->every > 0 && cuts->every < size) size = cuts->every;
     if (cuts->seed > 0 && size > 1) size = 1 + random_below(random, size < 64 ? size : 64);
     return size;
@@ -265,7 +293,8 @@ void session_trace_run(struct session_trace *trace, const struct trace_setup *se
         .size_limit = setup->size_limit,
         .recipients_max = setup->recipients_max > 0 ? setup->recipients_max : 1000,
         .bad_commands_max = setup->bad_commands_max,
-        .offers = SMTP_OFFERS_EVERY & ~setup->offers_not,
+        .offers = SMTP_OFFERS_EVERY & ~setup->offers_not &
+                  ~(setup->offers_tls ? 0 : SMTP_OFFER(STARTTLS)),
         .credentials = setup->credentials,
         .credential_count = setup->credential_count,
         .bare_newline = setup->bare_newline,
@@ -274,6 +303,8 @@ void session_trace_run(struct session_trace *trace, const struct trace_setup *se
         .is_lmtp = setup->is_lmtp,
         .is_auth_required = setup->is_auth_required,
         .is_out_of_service = setup->is_out_of_service,
+        .is_tls_required = setup->is_tls_required,
+        .is_auth_tls_required = setup->is_auth_tls_required,
     };
     struct random random;
     struct run run = {.setup = setup, .trace = trace};
@@ -286,6 +317,7 @@ void session_trace_run(struct session_trace *trace, const struct trace_setup *se
     run.replies.capacity = cuts->replies_capacity > 0 ? cuts->replies_capacity : SMTP_REPLY_MAX;
     run.replies.data = malloc(run.replies.capacity);
     smtp_session_init(&run.session, &config);
+    if (setup->is_secure) smtp_session_set_secure(&run.session);
     smtp_session_greet(&run.session, &run.replies);
     put_new_replies(&run);
     while (is_alive && position < input.size) {
@@ -296,6 +328,8 @@ void session_trace_run(struct session_trace *trace, const struct trace_setup *se
     if (run.is_in_data) put_body(&run); /* cut off in content: what was told is still the same */
     CHECK(smtp_session_has_transaction(&run.session) == run.is_open);
     trace->state = run.session.state;
+    trace->is_injected =
+        run.session.state == SMTP_CLOSED && run.session.hang_up_reason == SMTP_HANG_UP_INJECTED;
     free(run.session.stash);
     free(run.replies.data);
     trace_text_free(&run.body);

@@ -31,14 +31,22 @@ struct trace_setup {
     bool is_lmtp;
     bool is_auth_required;
     bool is_out_of_service;
-    uint64_t refusals; /* bit n: the n-th SENDER, RECIPIENT or DATA_BEGINS is refused */
+    bool offers_tls; /* STARTTLS, which is off otherwise; behind it the input is "decrypted" */
+    bool is_secure;  /* from the start */
+    bool is_tls_required;
+    bool is_auth_tls_required;
+    uint64_t refusals; /* bit n: the n-th SENDER, RECIPIENT, DATA_BEGINS or STARTTLS is refused */
     enum smtp_verdict verdicts[TRACE_VERDICTS_MAX]; /* of the n-th message; then of all after it */
     uint32_t verdict_count;                         /* 0: all are stored                         */
 };
 
-/* Where the input is cut: behind `at` octets, behind each `every`, and at random places. 0: not. */
+/*
+ * Where the input is cut: behind `at` octets and behind `handshake_at`, behind each `every`, and at
+ * random places. 0: not.
+ */
 struct trace_cuts {
     uint64_t at;
+    uint64_t handshake_at; /* behind STARTTLS, where what follows was sent inside TLS */
     uint64_t every;
     uint64_t seed;
     uint32_t replies_capacity; /* at least SMTP_REPLY_MAX; 0: that */
@@ -51,6 +59,7 @@ struct session_trace {
     uint64_t taken_size;       /* octets of input that were taken before the hang-up */
     uint32_t stored_count;
     enum smtp_state state; /* at the end */
+    bool is_injected;      /* input behind STARTTLS ended it */
 };
 
 void session_trace_run(struct session_trace *trace, const struct trace_setup *setup,

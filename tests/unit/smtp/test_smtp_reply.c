@@ -16,9 +16,10 @@ static bool is_digit(uint8_t octet)
 /* RFC 2034 4: class "." subject "." detail, the class being the reply's first digit. */
 static bool has_enhanced_code(struct bytes line)
 {
-    return line.size > 10 && is_digit(line.data[4]) && line.data[5] == '.' &&
-           is_digit(line.data[6]) && line.data[7] == '.' && is_digit(line.data[8]) &&
-           line.data[9] == ' ';
+    if (line.size <= 11) return false;
+    uint64_t end = is_digit(line.data[9]) ? 10 : 9;
+    return is_digit(line.data[4]) && line.data[5] == '.' && is_digit(line.data[6]) &&
+           line.data[7] == '.' && is_digit(line.data[8]) && line.data[end] == ' ';
 }
 
 static void test_every_row(void **state)
@@ -92,6 +93,8 @@ static void test_without_enhanced_codes(void **state)
         {SMTP_REPLY_GO_AHEAD, "354 End data with <CR><LF>.<CR><LF>\r\n"},
         {SMTP_REPLY_SYNTAX_HELO, "501 Syntax: HELO hostname\r\n"},
         {SMTP_REPLY_CHALLENGE, "334 \r\n"},
+        {SMTP_REPLY_AUTH_NEEDS_TLS,
+         "538 Encryption required for requested authentication mechanism\r\n"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
