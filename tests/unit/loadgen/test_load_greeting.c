@@ -314,7 +314,7 @@ static void test_login(void **state)
                                         "S: 235 ok",
                                         "=: ready",
                                         NULL};
-    static const char *const lower[] = {AUTH("auth login"), "C: AUTH LOGIN|", NULL};
+    static const char *const lower[] = {AUTH("S: 250 auth login"), "C: AUTH LOGIN|", NULL};
     (void)state;
     run_auth(steps);
     assert_int_equal(session.state, LOAD_IDLE);
