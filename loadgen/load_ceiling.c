@@ -21,11 +21,12 @@ static void make_key(const struct load_config *config, char *key)
 {
     struct utsname names = {0};
     (void)uname(&names);
-    (void)snprintf(key, KEY_MAX, "%s %s on %s: %.100s octets, %.40s recipients, %s%s%s",
+    (void)snprintf(key, KEY_MAX, "%s %s on %s: %.100s octets, %.40s recipients, %s%s%s%s",
                    RINGSINK_VERSION, RINGSINK_COMMIT, names.nodename, config->length_text,
                    config->recipients_text,
                    load_pipelining_name((enum load_pipelining)config->pipelining),
-                   config->is_lmtp ? ", lmtp" : "", config->credentials != NULL ? ", auth" : "");
+                   config->is_lmtp ? ", lmtp" : "", config->credentials != NULL ? ", auth" : "",
+                   config->tls != LOAD_TLS_OFF ? ", tls" : "");
 }
 
 /* The directory alone, without the file. False: there is no home. */

@@ -1,9 +1,6 @@
 /*
  *   RESTING -> CONNECTING [load_client_connect] -> UP [take_connect] -> CLOSING [leave] -> RESTING
  * or DONE CONNECTING -> CLOSING [fail_connect]
- *
- * When "accepted by the kernel" is asked, the answer is the time just before the enter that brought
- * the completion: never later than the truth, so a latency from it is never flattered.
  */
 #include "loadgen/load_client.h"
 
@@ -12,66 +9,22 @@
 #include "loadgen/load_clients.h"
 #include "loadgen/load_config.h"
 #include "loadgen/load_flight.h"
+#include "loadgen/load_parting.h"
+#include "loadgen/load_record.h"
 #include "loadgen/load_send.h"
+#include "loadgen/load_standing.h"
+#include "loadgen/load_tls.h"
 
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define PAUSE_FIRST_NS (10 * CLOCK_NS_PER_MS)
-#define PAUSE_LAST_NS  CLOCK_NS_PER_S
-#define GOODBYE_NS     (2 * CLOCK_NS_PER_S) /* for the reply to QUIT, and for the server's FIN */
-
-/* A timer is moved only if it would fire too late; one that fires early looks at the deadline. */
-static void set_deadline(struct load_clients *clients, struct load_client *client, uint64_t due_ns)
-{
-    client->deadline_ns = due_ns;
-    if (due_ns == LOAD_NEVER) return;
-    if (wheel_is_armed(&client->timer) && client->timer.due_ns <= due_ns) return;
-    wheel_arm(&clients->wheel, &client->timer, due_ns);
-}
-
 static void set_deadline_of_reply(struct load_clients *clients, struct load_client *client)
 {
     uint64_t wait_ns = clients->config->timeout_ns;
-    if (client->session.state == LOAD_AWAIT_QUIT && wait_ns > GOODBYE_NS) wait_ns = GOODBYE_NS;
-    set_deadline(clients, client, clients->now_ns + wait_ns);
-}
-
-static void settle(struct load_clients *clients, struct load_client *client)
-{
-    if (client->is_settled) return;
-    client->is_settled = true;
-    clients->settled++;
-}
-
-/* A failure: the next connect waits, and the population lacks one. */
-static void mark_down(struct load_clients *clients, struct load_client *client)
-{
-    client->failures++;
-    if (client->failures > clients->config->retry_connect) settle(clients, client);
-    if (client->is_down) return;
-    client->is_down = true;
-    clients->down++;
-}
-
-static void mark_ready(struct load_clients *clients, struct load_client *client)
-{
-    settle(clients, client);
-    client->failures = 0;
-    if (client->is_down) clients->down--;
-    client->is_down = false;
-    if (!client->was_reached) clients->tally.reached++;
-    client->was_reached = true;
-    clients->up++;
-}
-
-static uint64_t pause_ns(struct load_clients *clients, const struct load_client *client)
-{
-    uint32_t doublings = client->failures > 8 ? 8 : client->failures;
-    uint64_t pause = PAUSE_FIRST_NS << doublings >> 1;
-    if (pause > PAUSE_LAST_NS) pause = PAUSE_LAST_NS;
-    return pause + random_below(&clients->random, pause / 2);
+    if (client->session.state == LOAD_AWAIT_QUIT && wait_ns > LOAD_GOODBYE_NS)
+        wait_ns = LOAD_GOODBYE_NS;
+    load_clients_set_deadline(clients, client, clients->now_ns + wait_ns);
 }
 
 static void queue_connect(struct load_clients *clients, struct load_client *client)
@@ -89,7 +42,7 @@ void load_client_finish(struct load_clients *clients, struct load_client *client
     client->state = LOAD_CLIENT_DONE;
     if (clients->is_open) load_flight_forget(clients, client);
     if (wheel_is_armed(&client->timer)) wheel_disarm(&clients->wheel, &client->timer);
-    settle(clients, client);
+    load_standing_settle(clients, client);
     clients->done++;
 }
 
@@ -103,69 +56,8 @@ static void rest(struct load_clients *clients, struct load_client *client)
     else if (client->failures == 0)
         queue_connect(clients, client);
     else
-        set_deadline(clients, client, clients->now_ns + pause_ns(clients, client));
-}
-
-static void close_if_quiet(struct load_clients *clients, struct load_client *client)
-{
-    if (client->state != LOAD_CLIENT_CLOSING || client->operations > 0) return;
-    CHECK(client->socket >= 0);
-    load_send_release(clients, client);
-    ring_close_socket(clients->ring, client->socket, load_client_token(client, RING_OP_CLOSE));
-    client->socket = -1;
-    client->operations = 1;
-    set_deadline(clients, client, LOAD_NEVER);
-}
-
-/*
- * Nothing more is said on this connection. After a QUIT the server closes first (RFC 5321
- * 4.1.1.10), which also leaves it the TIME_WAIT; else both directions are shut, which ends what is
- * in flight.
- */
-static void leave(struct load_clients *clients, struct load_client *client, bool waits_for_server)
-{
-    CHECK(client->state == LOAD_CLIENT_UP || client->state == LOAD_CLIENT_CONNECTING);
-    bool was_up = client->state == LOAD_CLIENT_UP;
-    if (was_up && client->session.mode != LOAD_PIPELINING_AUTO) clients->up--;
-    client->state = LOAD_CLIENT_CLOSING;
-    set_deadline(clients, client, waits_for_server ? clients->now_ns + GOODBYE_NS : LOAD_NEVER);
-    /* A socket that is connecting is left alone: shut, the kernel would connect it once more. */
-    if (was_up && !waits_for_server) (void)shutdown(client->socket, SHUT_RDWR);
-    close_if_quiet(clients, client);
-}
-
-/* RST: what is received is not shut but cancelled, as a FIN would go ahead of it. */
-static void reset(struct load_clients *clients, struct load_client *client)
-{
-    struct linger linger = {.l_onoff = 1, .l_linger = 0};
-
-    (void)setsockopt(client->socket, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
-    ring_cancel(clients->ring, load_client_token(client, RING_OP_RECEIVE),
-                load_client_token(client, RING_OP_CANCEL));
-    client->operations++;
-    if (client->is_sending) {
-        ring_cancel(clients->ring, load_client_token(client, RING_OP_SEND),
-                    load_client_token(client, RING_OP_CANCEL));
-        client->operations++;
-    }
-    leave(clients, client, true);
-    set_deadline(clients, client, LOAD_NEVER);
-}
-
-/* The session has nothing more to do. */
-static void quit(struct load_clients *clients, struct load_client *client)
-{
-    switch ((enum load_quit)clients->config->quit) {
-    case LOAD_QUIT_QUIT:
-        load_session_quit(&client->session);
-        break;
-    case LOAD_QUIT_RESET:
-        reset(clients, client);
-        break;
-    case LOAD_QUIT_DROP:
-        leave(clients, client, false);
-        break;
-    }
+        load_clients_set_deadline(clients, client,
+                                  clients->now_ns + load_standing_pause_ns(clients, client));
 }
 
 /* Whether a session without messages goes on; one of connect-only counts where it ends. */
@@ -197,18 +89,18 @@ static void leave_idle(struct load_clients *clients, struct load_client *client)
     bool is_mute = clients->config->scenario != LOAD_SCENARIO_DELIVER;
 
     if (!clients->has_begun || (is_mute && is_held(clients))) {
-        set_deadline(clients, client, LOAD_NEVER);
+        load_clients_set_deadline(clients, client, LOAD_NEVER);
         return;
     }
     if (is_mute || !load_flight_may_start(clients, client)) {
         if (!is_mute && load_clients_await_due(clients, client))
-            set_deadline(clients, client, LOAD_NEVER);
+            load_clients_set_deadline(clients, client, LOAD_NEVER);
         else
-            quit(clients, client);
+            load_parting_quit(clients, client);
         return;
     }
     if (is_to_think(clients, client)) {
-        set_deadline(clients, client, client->thinks_until_ns);
+        load_clients_set_deadline(clients, client, client->thinks_until_ns);
         return;
     }
     const struct load_flight *flight = load_flight_start(clients, client);
@@ -223,7 +115,7 @@ static bool is_pausing(struct load_clients *clients, struct load_client *client)
         client->thinks_until_ns = clients->now_ns + load_pause_draw(pause, &clients->random);
     client->is_thinking = client->thinks_until_ns > clients->now_ns;
     if (client->is_thinking) {
-        set_deadline(clients, client, client->thinks_until_ns);
+        load_clients_set_deadline(clients, client, client->thinks_until_ns);
         return true;
     }
     client->thinks_until_ns = 0;
@@ -239,9 +131,9 @@ static void end_replay(struct load_clients *clients, struct load_client *client)
 
     load_flight_end(clients, client, LOAD_OUTCOME_ACCEPTED);
     if (resets)
-        reset(clients, client);
+        load_parting_reset(clients, client);
     else
-        leave(clients, client, load_session_said_goodbye(&client->session));
+        load_parting_end(clients, client, load_session_said_goodbye(&client->session));
 }
 
 bool load_client_has_room(const struct load_clients *clients, const struct load_client *client)
@@ -289,7 +181,10 @@ static void lose(struct load_clients *clients, struct load_client *client,
     enum load_phase phase = load_session_phase(&client->session);
     bool is_goodbye = client->session.state == LOAD_AWAIT_QUIT;
 
-    load_tally_error(load_flight_tally(clients, client), phase, outcome, number);
+    if (number == LOAD_TALLY_TLS)
+        load_tally_tls_error(load_flight_tally(clients, client), phase, load_tls_failure(client));
+    else
+        load_tally_error(load_flight_tally(clients, client), phase, outcome, number);
     clients->tally.lost++;
     log_debug("connection %u: %s%s%s at %s", client->index, load_outcome_name(outcome),
               outcome == LOAD_OUTCOME_CONNECTION ? " " : "",
@@ -300,41 +195,28 @@ static void lose(struct load_clients *clients, struct load_client *client,
     load_flight_drop(clients, client, outcome, is_blamed);
     /* A server may end a session between messages: the next is opened at once. Else: trouble. */
     bool is_between = !is_blamed && client->session.messages_ended > 0;
-    if (!is_goodbye && !is_between) mark_down(clients, client);
-    leave(clients, client, false);
+    if (!is_goodbye && !is_between) load_standing_mark_down(clients, client);
+    load_parting_leave(clients, client,
+                       number == LOAD_TALLY_TLS ? LOAD_PARTING_TOLD : LOAD_PARTING_AT_ONCE);
+}
+
+/* A certificate that does not hold, a server that speaks no TLS: nobody waits for that to pass. */
+static void lose_tls(struct load_clients *clients, struct load_client *client)
+{
+    log_debug("connection %u: TLS: %s", client->index, load_tls_failure(client));
+    lose(clients, client, LOAD_OUTCOME_CONNECTION, LOAD_TALLY_TLS);
+    load_standing_judge_tls(clients, client);
 }
 
 /* ---- connecting ---- */
-
-static void give_up(struct load_clients *clients, int number)
-{
-    if (clients->gave_up != 0) return;
-    clients->gave_up = number;
-    load_clients_stop(clients);
-}
-
-/* Before anything ever answered, a failure moves on to the target's next address, or ends the run.
- */
-static void judge_first_failure(struct load_clients *clients, const struct load_client *client,
-                                int number)
-{
-    uint32_t address_index = client->address_index;
-    if (clients->tally.connects > 0) return;
-    if (client->failures <= clients->config->retry_connect) return;
-    if (address_index < clients->address_index) return;
-    if (clients->address_index + 1 < clients->config->address_count)
-        clients->address_index++;
-    else
-        give_up(clients, number);
-}
 
 static void fail_connect(struct load_clients *clients, struct load_client *client, int number)
 {
     enum load_outcome kind = number == ETIME ? LOAD_OUTCOME_TIMEOUT : LOAD_OUTCOME_CONNECTION;
     load_tally_error(&clients->tally, LOAD_PHASE_CONNECT, kind, number == ETIME ? 0 : number);
     log_debug("connection %u: %s at connect", client->index, load_tally_error_detail(number));
-    mark_down(clients, client);
-    judge_first_failure(clients, client, number);
+    load_standing_mark_down(clients, client);
+    load_standing_judge_connect(clients, client, number);
 }
 
 /* Of the address's family, and from the next local address. */
@@ -373,7 +255,7 @@ void load_client_connect(struct load_clients *clients, struct load_client *clien
     clients->connecting++;
     ring_connect(clients->ring, socket, storage, address->size,
                  load_client_token(client, RING_OP_CONNECT));
-    set_deadline(clients, client, clients->now_ns + clients->config->timeout_ns);
+    load_clients_set_deadline(clients, client, clients->now_ns + clients->config->timeout_ns);
 }
 
 static void receive(struct load_clients *clients, struct load_client *client, bool poll_first)
@@ -381,6 +263,20 @@ static void receive(struct load_clients *clients, struct load_client *client, bo
     ring_receive(clients->ring, client->socket, load_client_token(client, RING_OP_RECEIVE),
                  poll_first);
     client->operations++;
+}
+
+/* What the server said in plain is over: a line begun would end with octets that came by TLS. */
+static void begin_tls(struct load_clients *clients, struct load_client *client)
+{
+    if (!load_reply_is_between(&client->reply)) {
+        lose(clients, client, LOAD_OUTCOME_PROTOCOL, 0);
+        return;
+    }
+    if (!clients->has_ehlo) clients->ehlo_count = 0; /* the one behind the handshake is told */
+    if (load_tls_begin(clients, client))
+        set_deadline_of_reply(clients, client);
+    else
+        lose_tls(clients, client);
 }
 
 static void begin_session(struct load_clients *clients, struct load_client *client)
@@ -398,10 +294,11 @@ static void begin_session(struct load_clients *clients, struct load_client *clie
     client->is_sending = false;
     client->is_sending_content = false;
     client->asked_ns = clients->now_ns;
-    load_session_init(&client->session);
+    load_session_init(&client->session, clients->script);
     load_reply_init(&client->reply);
     receive(clients, client, false);
     set_deadline_of_reply(clients, client);
+    if (client->session.state == LOAD_AWAIT_TLS) begin_tls(clients, client);
 }
 
 static void take_connect(struct load_clients *clients, struct load_client *client, int32_t result)
@@ -409,59 +306,16 @@ static void take_connect(struct load_clients *clients, struct load_client *clien
     client->operations--;
     clients->connecting--;
     if (client->state == LOAD_CLIENT_CLOSING) { /* it was cancelled */
-        close_if_quiet(clients, client);
+        load_parting_close(clients, client);
     } else if (result == 0) {
         begin_session(clients, client);
     } else {
         fail_connect(clients, client, -result);
-        leave(clients, client, false);
+        load_parting_leave(clients, client, LOAD_PARTING_AT_ONCE);
     }
 }
 
 /* ---- replies ---- */
-
-/* What the first session of a worker is told, for the report. */
-static void keep_greeting(struct load_clients *clients, struct bytes text, enum load_phase phase)
-{
-    if (phase == LOAD_PHASE_BANNER && clients->banner[0] == '\0')
-        bytes_escape(text, clients->banner, sizeof clients->banner);
-    if (phase != LOAD_PHASE_EHLO || clients->has_ehlo) return;
-    if (clients->ehlo_count == LOAD_EHLO_KEPT) return;
-    bytes_escape(text, clients->ehlo[clients->ehlo_count++], sizeof clients->ehlo[0]);
-}
-
-/* Spans that begin when we sent what this replies to. */
-static void record_reply(struct load_clients *clients, struct load_client *client,
-                         enum load_phase phase)
-{
-    enum load_pipelining mode = client->session.mode;
-    bool is_written = mode == LOAD_PIPELINING_WRITTEN;
-    bool is_separate = mode == LOAD_PIPELINING_OFF || is_written;
-    uint64_t from_ns = client->asked_ns;
-
-    if (phase == LOAD_PHASE_DOT) {
-        const struct load_flight *flight = load_client_flight(client, 0);
-        if (!load_session_is_last_dot(&client->session)) return;
-        if (!is_written || flight->is_unjudged) from_ns = flight->sent_ns;
-        if (from_ns == 0) return; /* refused before it had left */
-        histogram_record(&clients->slices.active->dot, load_clients_since(clients, from_ns));
-    } else if (phase >= LOAD_PHASE_MAIL && phase <= LOAD_PHASE_DATA && !is_separate) {
-        return; /* their replies come together: only the envelope is timed */
-    } else if (phase == LOAD_PHASE_RSET && !is_separate) {
-        return;
-    }
-    histogram_record(&load_flight_tally(clients, client)->phases[phase],
-                     load_clients_since(clients, from_ns));
-}
-
-static void log_refusal(const struct load_client *client, enum load_phase phase,
-                        const struct load_reply_line *line)
-{
-    char text[3 * LOAD_REPLY_TEXT_MAX];
-    if (!log_is_on(LOG_LEVEL_DEBUG)) return;
-    bytes_escape(line->text, text, sizeof text);
-    log_debug("connection %u: %s: %u %s", client->index, load_phase_name(phase), line->code, text);
-}
 
 static enum load_outcome outcome_of_refusal(const struct load_clients *clients,
                                             const struct load_session *session)
@@ -471,6 +325,14 @@ static enum load_outcome outcome_of_refusal(const struct load_clients *clients,
     return session->failure_code < 500 ? LOAD_OUTCOME_TEMPFAIL : LOAD_OUTCOME_REJECT;
 }
 
+static void refuse_plain(struct load_clients *clients, const struct load_client *client)
+{
+    static const char why[] = "the server does not offer STARTTLS";
+    log_debug("connection %u: %s", client->index, why);
+    load_tally_tls_error(&clients->tally, LOAD_PHASE_STARTTLS, why);
+    load_standing_judge_tls(clients, client);
+}
+
 static void act_on_event(struct load_clients *clients, struct load_client *client,
                          enum load_session_event event, enum load_phase phase)
 {
@@ -478,12 +340,7 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
     case LOAD_EVENT_NONE:
         break;
     case LOAD_EVENT_READY:
-        clients->has_ehlo = true;
-        clients->tally.sessions[client->session.mode]++;
-        if (clients->has_begun && clients->now_ns >= clients->measure_ns &&
-            clients->now_ns < clients->end_ns)
-            clients->tally.sessions_in_time++;
-        mark_ready(clients, client);
+        load_standing_mark_ready(clients, client);
         break;
     case LOAD_EVENT_GO_AHEAD:
         if (client->session.mode != LOAD_PIPELINING_OFF)
@@ -507,14 +364,15 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
         clients->tally.lost++;
         break;
     case LOAD_EVENT_UNUSABLE:
-        mark_down(clients, client);
-        if (client->session.lacks_utf8) give_up(clients, EOPNOTSUPP);
+        load_standing_mark_down(clients, client);
+        if (client->session.lacks_utf8) load_standing_give_up(clients, EOPNOTSUPP);
+        if (client->session.lacks_tls) refuse_plain(clients, client);
         break;
     case LOAD_EVENT_PROTOCOL:
         load_tally_error(load_flight_tally(clients, client), phase, LOAD_OUTCOME_PROTOCOL, 0);
         clients->tally.lost++;
         load_flight_drop(clients, client, LOAD_OUTCOME_PROTOCOL, true);
-        mark_down(clients, client);
+        load_standing_mark_down(clients, client);
         break;
     }
 }
@@ -525,16 +383,16 @@ static void take_line(struct load_clients *clients, struct load_client *client,
     struct load_session *session = &client->session;
     enum load_phase phase = load_session_phase(session);
 
-    if (phase <= LOAD_PHASE_EHLO) keep_greeting(clients, line->text, phase);
+    if (phase <= LOAD_PHASE_EHLO) load_record_greeting(clients, line->text, phase);
     if (is_last) {
         load_tally_reply(load_flight_tally(clients, client), phase, line,
                          load_clients_since(clients, clients->measure_ns));
-        record_reply(clients, client, phase);
+        load_record_reply(clients, client, phase);
     }
     bool was_goodbye = load_session_said_goodbye(session);
     enum load_session_event event = load_session_reply(session, clients->script, line, is_last);
     if (is_last && (line->code >= 400 || event == LOAD_EVENT_PROTOCOL))
-        log_refusal(client, phase, line);
+        load_record_refusal(client, phase, line);
     act_on_event(clients, client, event, phase);
     if (session->state == LOAD_IDLE && client->flight_count > 0) {
         const struct load_flight *flight = load_client_flight(client, 0);
@@ -543,7 +401,7 @@ static void take_line(struct load_clients *clients, struct load_client *client,
     if (session->wants == LOAD_WANTS_END) end_replay(clients, client);
     if (session->state != LOAD_OVER) return;
     load_flight_drop(clients, client, LOAD_OUTCOME_CONNECTION, false);
-    leave(clients, client, was_goodbye);
+    load_parting_end(clients, client, was_goodbye);
 }
 
 static void take_fault(struct load_clients *clients, struct load_client *client)
@@ -552,22 +410,77 @@ static void take_fault(struct load_clients *clients, struct load_client *client)
     lose(clients, client, LOAD_OUTCOME_PROTOCOL, 0);
 }
 
-static void take_input(struct load_clients *clients, struct load_client *client, struct bytes input)
+static void take_lines(struct load_clients *clients, struct load_client *client,
+                       struct bytes *input)
 {
     struct load_reply_line line;
 
-    clients->tally.received_bytes += input.size;
     while (client->state == LOAD_CLIENT_UP) {
-        enum load_reply_event event = load_reply_step(&client->reply, &input, &line);
+        enum load_reply_event event = load_reply_step(&client->reply, input, &line);
         if (event == LOAD_REPLY_WANTS_INPUT) break;
         if (event == LOAD_REPLY_WRONG)
             take_fault(clients, client);
         else
             take_line(clients, client, &line, event == LOAD_REPLY_DONE);
     }
+}
+
+/* --session behind STARTTLS: there is no greeting to come. */
+static void take_handshake(struct load_clients *clients, struct load_client *client)
+{
+    enum load_session_event event = load_session_secure(&client->session, clients->script);
+    if (event == LOAD_EVENT_READY) load_standing_mark_ready(clients, client);
+}
+
+/*
+ * The next octets in plain, or NULL: the ciphertext is used up, or the connection is over. Of one
+ * that is being left nothing is read, but whether the server says that it ends.
+ */
+static struct bytes *decrypt(struct load_clients *clients, struct load_client *client,
+                             struct bytes *ciphertext)
+{
+    /* Whatever was read may have ended the connection, and the stream with it. */
+    while (client->tls != NULL) {
+        struct bytes *plaintext = tls_stream_plaintext(client->tls);
+        *plaintext = bytes_make(NULL, 0);
+        switch (load_tls_step(clients, client, ciphertext)) {
+        case TLS_PLAINTEXT:
+            return plaintext;
+        case TLS_ESTABLISHED:
+            if (client->state == LOAD_CLIENT_UP) take_handshake(clients, client);
+            break;
+        case TLS_ENDED:
+            if (client->state == LOAD_CLIENT_UP) lose(clients, client, LOAD_OUTCOME_CONNECTION, 0);
+            return NULL;
+        case TLS_FAILED:
+            if (client->state == LOAD_CLIENT_UP) lose_tls(clients, client);
+            return NULL;
+        case TLS_WANT_INPUT:
+        case TLS_WANT_FLUSH:
+            return NULL;
+        }
+    }
+    return NULL;
+}
+
+static void take_input(struct load_clients *clients, struct load_client *client, struct bytes input)
+{
+    struct bytes *text = &input;
+
+    clients->tally.received_bytes += input.size;
+    if (client->tls != NULL) text = decrypt(clients, client, &input);
+    while (text != NULL) {
+        take_lines(clients, client, text);
+        text = client->tls == NULL ? NULL : decrypt(clients, client, &input);
+    }
     if (client->state != LOAD_CLIENT_UP) return;
+    if (client->session.state == LOAD_AWAIT_TLS && client->tls == NULL) {
+        begin_tls(clients, client);
+        return;
+    }
     set_deadline_of_reply(clients, client);
     load_client_act(clients, client);
+    if (client->tls != NULL) load_tls_flush(clients, client);
 }
 
 /* ---- completions ---- */
@@ -579,25 +492,15 @@ static void take_receive(struct load_clients *clients, struct load_client *clien
     if (completion->result > 0) take_input(clients, client, completion->data);
     if (!completion->is_last) return;
     bool goes_on = completion->result > 0 || completion->result == -ENOBUFS;
+    if (!goes_on && client->tls != NULL) load_tls_note_end(clients, client);
     if (goes_on && client->state == LOAD_CLIENT_UP)
         receive(clients, client, completion->result < 0);
+    else if (client->state == LOAD_CLIENT_UP && client->tls_failure != NULL)
+        lose_tls(clients, client);
     else if (client->state == LOAD_CLIENT_UP)
         lose(clients, client, LOAD_OUTCOME_CONNECTION, -completion->result);
     else
-        close_if_quiet(clients, client);
-}
-
-/* A full submission queue is entered within a batch: such a send is later than the batch's enter.
- */
-static void stamp_content(struct load_clients *clients, struct load_client *client)
-{
-    uint64_t taken_ns = clients->entered_ns;
-    if (taken_ns < client->asked_ns) taken_ns = client->asked_ns;
-    client->is_sending_content = false;
-    struct load_flight *flight = load_client_flight(client, client->sending);
-    flight->sent_ns = taken_ns;
-    histogram_record(&load_flight_tally(clients, client)->phases[LOAD_PHASE_BODY],
-                     taken_ns - client->asked_ns);
+        load_parting_close(clients, client);
 }
 
 static void take_send(struct load_clients *clients, struct load_client *client, int32_t result)
@@ -606,20 +509,20 @@ static void take_send(struct load_clients *clients, struct load_client *client, 
     client->is_sending = false;
     if (result > 0) clients->tally.sent_bytes += (uint64_t)result;
     if (client->state != LOAD_CLIENT_UP) {
-        close_if_quiet(clients, client);
+        load_parting_take_send(clients, client, result);
         return;
     }
     /* The receive will say what happened: what the server said last, or that it is gone. */
     if (result <= 0) {
         client->is_sending = true; /* so that nothing more is sent */
-        set_deadline(clients, client, clients->now_ns + GOODBYE_NS);
+        load_clients_set_deadline(clients, client, clients->now_ns + LOAD_GOODBYE_NS);
         return;
     }
     if (load_send_continue(clients, client, (uint64_t)result)) {
         set_deadline_of_reply(clients, client);
         return;
     }
-    if (client->is_sending_content) stamp_content(clients, client);
+    if (client->is_sending_content) load_record_content(clients, client);
     load_client_act(clients, client);
 }
 
@@ -639,7 +542,7 @@ void load_client_complete(struct load_clients *clients, struct load_client *clie
         break;
     case RING_OP_CANCEL:
         client->operations--;
-        close_if_quiet(clients, client);
+        load_parting_close(clients, client);
         break;
     case RING_OP_CLOSE:
         client->operations--;
@@ -661,7 +564,7 @@ static void cancel_connect(struct load_clients *clients, struct load_client *cli
     ring_cancel(clients->ring, load_client_token(client, RING_OP_CONNECT),
                 load_client_token(client, RING_OP_CANCEL));
     client->operations++;
-    leave(clients, client, false);
+    load_parting_leave(clients, client, LOAD_PARTING_AT_ONCE);
 }
 
 void load_client_expire(struct load_clients *clients, struct load_client *client)
@@ -682,6 +585,7 @@ void load_client_expire(struct load_clients *clients, struct load_client *client
             lose(clients, client, LOAD_OUTCOME_TIMEOUT, 0);
         break;
     case LOAD_CLIENT_CLOSING:
+        client->has_tls_end = true;
         (void)shutdown(client->socket, SHUT_RDWR);
         break;
     case LOAD_CLIENT_DONE:
@@ -700,10 +604,11 @@ void load_client_cut(struct load_clients *clients, struct load_client *client)
         break;
     case LOAD_CLIENT_UP:
         load_flight_drop(clients, client, LOAD_OUTCOME_UNFINISHED, true);
-        leave(clients, client, false);
+        load_parting_leave(clients, client, LOAD_PARTING_AT_ONCE);
         break;
     case LOAD_CLIENT_CLOSING:
-        if (client->socket >= 0) (void)shutdown(client->socket, SHUT_RDWR);
+        client->has_tls_end = true;
+        if (client->socket >= 0 && !client->is_telling) (void)shutdown(client->socket, SHUT_RDWR);
         break;
     }
 }

@@ -4,7 +4,8 @@
  * Its messages stand in a ring: first those in flight, oldest first, whose replies are awaited in
  * that order; behind them those that were taken back and are to start again.
  *
- * Owns:       its socket; a send block while it sends; its timer; its part of the flights.
+ * Owns:       its socket; its TLS stream; a send block while it sends; its timer; its part of the
+ *             flights.
  * Borrows:    everything else from the clients of its worker.
  * Errors:     what fails on a connection is tallied, and the connection opened again after a pause.
  * Bounds:     one connect, one send, one multishot receive in flight; flights <= flight_mask + 1.
@@ -22,6 +23,7 @@
 
 struct load_clients;
 struct load_block;
+struct tls_stream;
 
 #define LOAD_NEVER UINT64_MAX
 
@@ -71,6 +73,8 @@ struct load_client {
     bool is_queued;              /* in the queue to connect */
     bool is_thinking;            /* until its deadline */
     bool is_idle_queued;         /* among those that wait for a message to become due */
+    bool has_tls_end;            /* close_notify came, or is not waited for any more  */
+    bool is_telling;             /* closing: shut once the last has left              */
     struct load_flight *flights; /* a ring of flight_mask + 1 */
     uint32_t first_flight;       /* where the oldest is       */
     uint32_t flight_count;       /* in flight; in stream the second one's group has left only */
@@ -80,8 +84,10 @@ struct load_client {
     uint64_t thinks_until_ns;
     uint64_t asked_ns;     /* when what the server owes us a reply to left */
     uint64_t deadline_ns;  /* UINT64_MAX: none */
-    struct bytes outgoing; /* what is left of a plain send; size 0: by block->message */
+    struct bytes outgoing; /* what is left of one piece; data NULL: block->message tells it */
     struct load_block *block;
+    struct tls_stream *tls; /* NULL: in plain, so far */
+    const char *tls_failure;
     struct load_session session;
     struct load_reply reply;
     struct wheel_timer timer;

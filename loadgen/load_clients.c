@@ -4,6 +4,7 @@
 #include "loadgen/load_config.h"
 #include "loadgen/load_flight.h"
 #include "loadgen/load_send.h"
+#include "loadgen/load_tls.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,7 +29,8 @@ uint64_t load_clients_memory(const struct load_config *config, const struct load
     bool is_copied = load_send_is_copied(mail, script, count);
     uint64_t flights_size = count_flights(config) * sizeof(struct load_flight);
     return count * (sizeof(struct load_client) + flights_size +
-                    load_send_block_size(mail, script, is_copied));
+                    load_send_block_size(mail, script, is_copied)) +
+           load_tls_memory(config, mail, count);
 }
 
 static void open_client(struct load_clients *clients, uint32_t index)
@@ -93,6 +95,8 @@ free_clients:
 
 void load_clients_close(struct load_clients *clients)
 {
+    for (uint32_t index = 0; index < clients->count; index++)
+        load_tls_release(&clients->clients[index]);
     wheel_close(&clients->wheel);
     blocks_close(&clients->blocks);
     load_backlog_close(&clients->backlog);
@@ -113,6 +117,16 @@ void load_clients_complete(struct load_clients *clients, const struct ring_compl
     else
         clients->tally.stale++; /* Linux 6.1 sends completions after the last one */
     if (completion->has_buffer) ring_give_back(clients->ring, completion->buffer);
+}
+
+/* A timer is moved only if it would fire too late; one that fires early looks at the deadline. */
+void load_clients_set_deadline(struct load_clients *clients, struct load_client *client,
+                               uint64_t due_ns)
+{
+    client->deadline_ns = due_ns;
+    if (due_ns == LOAD_NEVER) return;
+    if (wheel_is_armed(&client->timer) && client->timer.due_ns <= due_ns) return;
+    wheel_arm(&clients->wheel, &client->timer, due_ns);
 }
 
 static void expire_timers(struct load_clients *clients)

@@ -2,7 +2,7 @@
  * load_clients -- the clients of one worker and what they share.
  *
  * Owns:       clients, send blocks, timers, tally; all memory is taken at open.
- * Borrows:    ring, mail, script, config, ledger: the worker's or the run's.
+ * Borrows:    ring, TLS context, mail, script, config, ledger: the worker's or the run's.
  * Bounds:     connects in flight <= connecting_max.
  * Invariants: a message that started has exactly one outcome at the end, or was taken back.
  */
@@ -21,6 +21,7 @@
 
 struct load_config;
 struct load_mail;
+struct tls_context;
 
 #define LOAD_BANNER_KEPT 200u
 #define LOAD_EHLO_KEPT   24u
@@ -30,6 +31,7 @@ struct load_clients {
     const struct load_config *config;
     const struct load_mail *mail;
     const struct load_script *script;
+    struct tls_context *tls; /* or NULL */
     struct load_share share;
     struct load_tally tally;
     struct load_tally warmup;      /* of messages due before measure_ns */
@@ -82,13 +84,18 @@ struct load_clients {
     bool has_ehlo;
 };
 
-/* Set by the caller before: ring, config, mail, script, share, ledger, now_ns. 0 or -errno. */
+/* Set by the caller before: ring, tls, config, mail, script, share, ledger, now_ns. 0 or -errno. */
 MUST_USE int load_clients_open(struct load_clients *clients, uint32_t connecting_max);
+/* The ring is closed: what the clients still hold is given back. */
 void load_clients_close(struct load_clients *clients);
 
 /* Bytes of memory that so many clients may come to hold. */
 uint64_t load_clients_memory(const struct load_config *config, const struct load_mail *mail,
                              const struct load_script *script, uint64_t count);
+
+/* When something has to happen on this client; LOAD_NEVER: nothing. */
+void load_clients_set_deadline(struct load_clients *clients, struct load_client *client,
+                               uint64_t due_ns);
 
 /* Messages may start from now on. */
 void load_clients_begin(struct load_clients *clients, const struct load_plan *plan);
@@ -123,6 +130,13 @@ void load_clients_complete(struct load_clients *clients, const struct ring_compl
 static inline bool load_clients_are_done(const struct load_clients *clients)
 {
     return clients->done == clients->count;
+}
+
+/* Whether this is the measured time: neither warm-up nor drain. */
+static inline bool load_clients_are_measured(const struct load_clients *clients)
+{
+    return clients->has_begun && clients->now_ns >= clients->measure_ns &&
+           clients->now_ns < clients->end_ns;
 }
 
 /* Time since `earlier_ns`; none if the clock was read later than that batch's. */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "loadgen/load_block.h"
 #include "ring/ring_probe.h"
+#include "tls/tls_memory.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -135,6 +136,7 @@ static void check_started(const struct load_worker *worker)
     if (worker->memory_error < 0)
         die(EXIT_CODE_FAILED, "no memory for %llu connections: %s",
             (unsigned long long)worker->clients.share.connections, strerror(-worker->memory_error));
+    if (worker->tls_error[0] != '\0') die(EXIT_CODE_FAILED, "%s", worker->tls_error);
 }
 
 static void await_start(struct load_conductor *conductor)
@@ -206,6 +208,13 @@ static void await_slices(struct load_conductor *conductor)
         wait_until(conductor, clock_now_ns() + SLICE_LOOK_NS);
 }
 
+/* OpenSSL takes memory as connections come and go; in between nobody looks. */
+static void look_at_memory(struct load_conductor *conductor)
+{
+    uint64_t bytes = tls_memory_used();
+    if (bytes > conductor->tls_memory_max) conductor->tls_memory_max = bytes;
+}
+
 static void watch(struct load_conductor *conductor)
 {
     uint64_t next_ns = conductor->begin_ns + CLOCK_NS_PER_S;
@@ -213,6 +222,7 @@ static void watch(struct load_conductor *conductor)
     while (!all_finished(conductor)) {
         wait_until(conductor, next_ns);
         if (clock_now_ns() < next_ns) continue;
+        look_at_memory(conductor);
         await_slices(conductor);
         struct load_interval interval = take_interval(conductor);
         show(conductor, &interval);
@@ -243,6 +253,7 @@ void load_conductor_run(struct load_conductor *conductor, const struct load_run 
     start_workers(conductor);
     await_start(conductor);
     await_population(conductor);
+    look_at_memory(conductor);
     conductor->begin_ns = clock_now_ns();
     load_progress_begin(&conductor->progress, conductor->workers, conductor->count,
                         conductor->begin_ns);

@@ -33,6 +33,7 @@ struct load_conductor {
     uint64_t end_ns;    /* the last worker ended */
     uint64_t started_realtime_ns;
     struct load_kernel kernel; /* what it counted while messages were sent */
+    uint64_t tls_memory_max;   /* bytes of OpenSSL's, looked at each second */
     bool is_begun;
 };
 

@@ -304,6 +304,32 @@ static bool check_scenario(struct load_config *config, char *error)
     return true;
 }
 
+/* What needs TLS goes with it, and what would go unused is not taken. */
+static bool check_tls(const struct load_config *config, char *error)
+{
+    const struct {
+        bool is_given;
+        const char *name;
+    } given[] = {
+        {config->tls_resumes, "--tls-resume"},
+        {config->tls_verifies, "--tls-verify"},
+        {config->tls_ca != NULL, "--tls-ca"},
+        {config->tls_name != NULL, "--tls-name"},
+    };
+    for (uint32_t index = 0; index < sizeof given / sizeof given[0]; index++)
+        if (config->tls == LOAD_TLS_OFF && given[index].is_given)
+            return load_config_fail(error, "%s goes with --tls starttls or --tls implicit",
+                                    given[index].name);
+    if (config->tls_ca != NULL && !config->tls_verifies)
+        return load_config_fail(
+            error, "--tls-ca says who may have signed, but only --tls-verify looks: say that too");
+    if (config->tls_name == NULL ||
+        (config->tls_name[0] != '\0' && is_word(config->tls_name, NET_HOST_MAX - 1)))
+        return true;
+    return load_config_fail(error, "--tls-name is no name: one word of ASCII, at most %u octets",
+                            NET_HOST_MAX - 1);
+}
+
 /* A session's file says itself what is sent, how often, and how it ends. */
 static bool check_session(struct load_config *config, char *error)
 {
@@ -372,6 +398,7 @@ static bool check_values(struct load_config *config, char *error)
     if (!check_corpus(config, error)) return false;
     if (!check_expects(config, error)) return false;
     if (!check_session(config, error)) return false;
+    if (!check_tls(config, error)) return false;
     if (!load_length_parse(&config->length, config->length_text, LOAD_MAIL_LENGTH_MAX))
         return load_config_fail(
             error,

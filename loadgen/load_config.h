@@ -92,6 +92,11 @@ struct load_config {
     int pipelining;      /* enum load_pipelining      */
     int scenario;        /* enum load_scenario */
     int quit;            /* enum load_quit */
+    int tls;             /* enum load_tls_mode */
+    bool tls_resumes;
+    bool tls_verifies;
+    const char *tls_ca;   /* file, or NULL: the system's                    */
+    const char *tls_name; /* the server's, or an address; NULL: of a unix socket */
     bool has_think;
     struct load_pause think; /* between two messages of a connection */
     uint64_t window;         /* messages in flight on a connection; more than one with BDAT only */
@@ -124,6 +129,7 @@ struct load_config {
     const char *threshold_text;
     char threshold_list[LOAD_THRESHOLD_LIST_MAX]; /* what config->thresholds points into */
     const char *cpus_text;
+    char host[NET_HOST_MAX]; /* of the target; empty: it has none */
     bool numbers_recipients; /* -N: what is done anyway          */
     bool does_not_abort;     /* -A of smtp-source: done anyway   */
 };
@@ -141,6 +147,7 @@ MUST_USE enum load_config_outcome load_config_read(struct load_config *config, i
 
 const char *load_scenario_name(enum load_scenario scenario);
 const char *load_quit_name(enum load_quit quit);
+const char *load_tls_name(enum load_tls_mode mode);
 
 /* Writes why a value is wrong (LOAD_CONFIG_ERROR_MAX bytes); returns false. */
 __attribute__((format(printf, 2, 3))) bool load_config_fail(char *error, const char *format, ...);

@@ -1,7 +1,9 @@
 #include "loadgen/load_json.h"
 
 #include "base/clock.h"
+#include "loadgen/load_handshakes_json.h"
 #include "loadgen/load_score_json.h"
+#include "tls/tls_context.h"
 #include "version.h"
 
 #include <errno.h>
@@ -54,7 +56,8 @@ static json_t *make_tool(void)
     set_text(tool, "name", "loadgen");
     set_text(tool, "version", RINGSINK_VERSION);
     set_text(tool, "commit", RINGSINK_COMMIT);
-    set(tool, "features", json_pack("[s]", "io_uring"));
+    set(tool, "features", json_pack("[s, s]", "io_uring", "tls"));
+    set_text(tool, "tls_library", tls_library_version());
     return tool;
 }
 
@@ -147,7 +150,11 @@ static json_t *make_config(const struct load_result *result)
     set_text(object, "think", config->has_think ? config->think_text : "");
     set_text(object, "protocol", config->is_lmtp ? "lmtp" : "smtp");
     set(object, "auth", json_boolean(config->credentials != NULL));
-    set_text(object, "tls", "off");
+    set_text(object, "tls", load_tls_name((enum load_tls_mode)config->tls));
+    set(object, "tls_resume", json_boolean(config->tls_resumes));
+    set(object, "tls_verify", json_boolean(config->tls_verifies));
+    set_text(object, "tls_ca", config->tls_ca == NULL ? "" : config->tls_ca);
+    set_text(object, "tls_name", config->tls_name == NULL ? "" : config->tls_name);
     return object;
 }
 
@@ -293,7 +300,8 @@ static json_t *make_rates(const struct load_result *result)
 {
     json_t *object = json_object();
     set(object, "due_per_s", result->plan->rate_per_s > 0 ? json_real(result->due_per_s) : NULL);
-    set(object, "sessions_per_s", json_real(load_result_sessions_per_s(result)));
+    set(object, "sessions_per_s",
+        json_real(load_result_per_s(result, result->tally.sessions_in_time)));
     set(object, "accepted_per_s", json_real(result->accepted_per_s));
     set(object, "body_bytes_per_s", json_real(result->body_bytes_per_s));
     return object;
@@ -406,7 +414,6 @@ static json_t *make_phases(const struct load_result *result)
     for (uint32_t phase = 0; phase < LOAD_PHASE_COUNT; phase++)
         set(object, load_phase_name((enum load_phase)phase),
             make_latency(&result->tally.phases[phase]));
-    set(object, "tls", NULL);
     return object;
 }
 
@@ -480,7 +487,9 @@ static json_t *make_errors(const struct load_tally *tally)
         set_text(object, "phase", load_phase_name(error->phase));
         set_text(object, "class", load_outcome_name(error->kind));
         set_text(object, "detail", is_connection ? load_tally_error_detail(error->number) : "");
-        set_text(object, "errno", error->number == 0 ? "" : strerrorname_np(error->number));
+        bool is_errno = error->number != 0 && error->number != LOAD_TALLY_TLS;
+        set_text(object, "errno", is_errno ? strerrorname_np(error->number) : "");
+        set_text(object, "text", error->why);
         set_count(object, "count", error->count);
         (void)json_array_append_new(array, object);
     }
@@ -617,6 +626,7 @@ json_t *load_json_make(const struct load_result *result)
     set_count(root, "errors_beyond", result->tally.errors_beyond);
     set(root, "intervals", make_intervals(result));
     set(root, "watch", make_watches(result));
+    set(root, "tls", load_handshakes_json_make(result));
     set(root, "sessions", load_score_json_make(&result->tally.score));
     set(root, "delivery", NULL);
     set(root, "thresholds", make_thresholds(result));

@@ -38,6 +38,10 @@ bool load_merge_check(const struct load_saved *into, const struct load_saved *fr
     else if (strcmp(into->config.session_text, from->config.session_text) != 0)
         (void)snprintf(error, LOAD_SAVED_ERROR_MAX, "sessions are of '%.80s' and of '%.80s'",
                        into->config.session_text, from->config.session_text);
+    else if (into->config.tls != from->config.tls)
+        (void)snprintf(error, LOAD_SAVED_ERROR_MAX, "tls is %s in one result and %s in another",
+                       load_tls_name((enum load_tls_mode)into->config.tls),
+                       load_tls_name((enum load_tls_mode)from->config.tls));
     else if (into->config.is_lmtp != from->config.is_lmtp)
         (void)snprintf(error, LOAD_SAVED_ERROR_MAX, "one result is of SMTP, another of LMTP");
     else if (into->result.run == from->result.run)
@@ -164,6 +168,7 @@ static void merge_measures(struct load_result *into, const struct load_result *f
     into->due_per_s += from->due_per_s;
     bool is_known = into->ceiling_per_s > 0 && from->ceiling_per_s > 0;
     into->ceiling_per_s = is_known ? into->ceiling_per_s + from->ceiling_per_s : 0;
+    into->tls_memory_max += from->tls_memory_max;
     into->ring_overflows += from->ring_overflows;
     into->ring_no_buffers += from->ring_no_buffers;
     into->is_aborted |= from->is_aborted;

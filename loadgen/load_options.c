@@ -13,6 +13,7 @@
 static const char *const pipelining_choices[] = {"auto", "off", "group", "stream", NULL};
 static const char *const order_choices[] = {"seq", "random", NULL};
 static const char *const scenario_choices[] = {"deliver", "connect-only", "idle", NULL};
+static const char *const tls_choices[] = {"off", "starttls", "implicit", NULL};
 static const char *const quit_choices[] = {"quit", "rset", "drop", NULL};
 static const char *const progress_choices[] = {"auto", "block", "line", "json", "none", NULL};
 
@@ -188,7 +189,8 @@ static const struct option_row rows[] = {
      .name = "auth",
      FIELD(credentials),
      .argument = "USER:PASS",
-     .help = "AUTH PLAIN at the start of each session; LOADGEN_AUTH keeps it off the command line"},
+     .help = "AUTH PLAIN at the start of each session, LOGIN if only that is offered; LOADGEN_AUTH "
+             "keeps it off the command line"},
     {.kind = OPTION_CHOICE,
      .name = "pipelining",
      FIELD(pipelining),
@@ -246,6 +248,36 @@ static const struct option_row rows[] = {
      .argument = "T",
      .help = "longest wait for a reply [30s]",
      .minimum = 10 * CLOCK_NS_PER_MS},
+
+    {.kind = OPTION_HEADING, .name = "tls", .help = "TLS (1.2 and 1.3)"},
+    {.kind = OPTION_CHOICE,
+     .name = "tls",
+     FIELD(tls),
+     .argument = "MODE",
+     .choices = tls_choices,
+     .help = "off | starttls | implicit: none; STARTTLS behind the first EHLO, and nothing said "
+             "without; TLS from the first octet on [off]"},
+    {.kind = OPTION_FLAG,
+     .name = "tls-resume",
+     FIELD(tls_resumes),
+     .help = "later connections of a worker resume by the newest ticket it got [each a full "
+             "handshake]"},
+    {.kind = OPTION_FLAG,
+     .name = "tls-verify",
+     FIELD(tls_verifies),
+     .help =
+         "the certificate has to hold, and be for the target's name or address [not looked at]"},
+    {.kind = OPTION_TEXT,
+     .name = "tls-ca",
+     FIELD(tls_ca),
+     .argument = "FILE",
+     .help = "with --tls-verify: PEM, who may have signed it [the system's authorities]"},
+    {.kind = OPTION_TEXT,
+     .name = "tls-name",
+     FIELD(tls_name),
+     .argument = "NAME",
+     .help =
+         "what the server is asked for (SNI), and its certificate has to be for [the target's]"},
 
     {.kind = OPTION_HEADING, .name = "network", .help = "Network"},
     {.kind = OPTION_FLAG, .letter = '4', .name = "ipv4", FIELD(only_v4), .help = "IPv4 only"},
@@ -373,6 +405,11 @@ const struct options load_options = {
 const char *load_scenario_name(enum load_scenario scenario)
 {
     return scenario_choices[scenario];
+}
+
+const char *load_tls_name(enum load_tls_mode mode)
+{
+    return tls_choices[mode];
 }
 
 const char *load_quit_name(enum load_quit quit)

@@ -4,9 +4,11 @@
 /* name in the result, significant digits of its histogram */
 #define LOAD_PHASES(X)                                                                             \
     X(CONNECT, "connect", 2)   /* connect submitted to completed                            */     \
-    X(BANNER, "banner", 2)     /* connected to 220                                          */     \
+    X(TLS, "tls", 2)           /* ClientHello submitted to the handshake's end              */     \
+    X(BANNER, "banner", 2)     /* connected, and implicit TLS established, to 220           */     \
     X(EHLO, "ehlo", 2)         /* EHLO sent to its last line; HELO likewise                 */     \
-    X(AUTH, "auth", 2)         /* AUTH sent to 235                                          */     \
+    X(STARTTLS, "starttls", 2) /* STARTTLS sent to 220                                      */     \
+    X(AUTH, "auth", 2)         /* AUTH, and with LOGIN each of its lines, sent to its reply */     \
     X(MAIL, "mail", 2)         /* pipelining off: MAIL sent to its reply                    */     \
     X(RCPT, "rcpt", 2)         /* pipelining off: each RCPT                                 */     \
     X(DATA, "data", 2)         /* pipelining off: DATA sent to 354                          */     \

@@ -57,5 +57,11 @@ void load_reply_init(struct load_reply *reply);
 MUST_USE enum load_reply_event load_reply_step(struct load_reply *reply, struct bytes *input,
                                                struct load_reply_line *line);
 
+/* Whether nothing of a reply has come that is not whole. */
+static inline bool load_reply_is_between(const struct load_reply *reply)
+{
+    return reply->code == 0 && reply->cut_size == 0;
+}
+
 /* A sentence about what the server did. */
 const char *load_reply_explain(enum load_reply_fault fault);

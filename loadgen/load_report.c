@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/units.h"
+#include "loadgen/load_tls_report.h"
 
 #include <math.h>
 #include <string.h>
@@ -106,6 +107,7 @@ static void put_head(const struct load_result *result, FILE *file)
         (void)fprintf(file, "pipelining %s, bodies of %s octets, %s recipient%s a message\n",
                       load_pipelining_name(result->mode), put_length(a, &result->config->length),
                       result->config->recipients_text, plural(result->config->recipients_max));
+    load_tls_report_head(result, file);
     (void)fprintf(file, "%s measured%s", units_format_duration(a, result->measured_ns),
                   result->is_aborted ? ", ABORTED" : "");
     if (plan->warmup_ns > 0)
@@ -249,7 +251,9 @@ static void put_totals(const struct load_result *result, FILE *file)
                   count_text(c, tally->lost), count_text(d, tally->reconnects));
     if (result->config->scenario != LOAD_SCENARIO_DELIVER)
         (void)fprintf(file, "sessions    %11s ready %17.1f connections/s\n",
-                      count_text(a, tally->sessions_in_time), load_result_sessions_per_s(result));
+                      count_text(a, tally->sessions_in_time),
+                      load_result_per_s(result, tally->sessions_in_time));
+    load_tls_report_totals(result, file);
     (void)fprintf(file, "recipients  %11s accepted %10s rejected\n",
                   count_text(a, tally->recipients_accepted),
                   count_text(b, tally->recipients_rejected));
@@ -508,6 +512,9 @@ static void put_error(const struct load_tally_error *error, FILE *file)
                   load_outcome_name(error->kind), is_connection ? " " : "",
                   is_connection ? load_tally_error_detail(error->number) : "",
                   load_phase_name(error->phase));
+    if (error->why[0] == '\0') return;
+    (void)fprintf(file, "%25s", "");
+    put_wrapped(file, error->why, 25);
 }
 
 static void put_failures(const struct load_result *result, FILE *file)

@@ -146,10 +146,10 @@ bool load_result_confidence(const struct load_result *result, double percentile,
     return true;
 }
 
-double load_result_sessions_per_s(const struct load_result *result)
+double load_result_per_s(const struct load_result *result, uint64_t count)
 {
     double measured_s = (double)result->measured_ns / (double)CLOCK_NS_PER_S;
-    return measured_s > 0 ? (double)result->tally.sessions_in_time / measured_s : 0;
+    return measured_s > 0 ? (double)count / measured_s : 0;
 }
 
 static void judge(struct load_result *result)
@@ -203,6 +203,7 @@ int load_result_open(struct load_result *result, const struct load_conductor *co
         .run = conductor->run.mail->run,
         .started_realtime_ns = conductor->started_realtime_ns,
         .ramp_ns = conductor->begin_ns - conductor->opened_ns,
+        .tls_memory_max = conductor->tls_memory_max,
         .is_aborted = conductor->signal_number != 0,
     };
     int error = load_tally_open(&result->tally);

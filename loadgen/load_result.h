@@ -42,6 +42,7 @@ struct load_result {
     double busy_max_ratio;
     double accepted_per_s;
     double body_bytes_per_s;
+    uint64_t tls_memory_max;   /* bytes that OpenSSL held, as far as it was looked at */
     double due_per_s;          /* open loop */
     double ceiling_per_s;      /* what the workers can drive at all, by --calibrate; 0: unknown */
     double littles_ratio;      /* messages in flight by time, to their own times added up */
@@ -73,8 +74,8 @@ struct load_threshold_outcome load_result_threshold(const struct load_result *re
                                                     uint32_t index);
 bool load_result_reaches_thresholds(const struct load_result *result);
 
-/* Sessions that became ready, in the measured time. */
-double load_result_sessions_per_s(const struct load_result *result);
+/* What there was so often in the measured time, to a second of it. */
+double load_result_per_s(const struct load_result *result, uint64_t count);
 
 /* Merges what the joined workers counted. 0 or -ENOMEM. */
 MUST_USE int load_result_open(struct load_result *result, const struct load_conductor *conductor);

@@ -1,6 +1,7 @@
 #include "loadgen/load_saved.h"
 
 #include "base/clock.h"
+#include "loadgen/load_handshakes_json.h"
 #include "loadgen/load_score_json.h"
 
 #include <errno.h>
@@ -286,6 +287,15 @@ static int read_errno(struct reader *reader, const json_t *error)
     return 0;
 }
 
+/* Of TLS it has no errno, but a text. Older files have none. */
+static void read_tls_error(struct reader *reader, const json_t *object,
+                           struct load_tally_error *error)
+{
+    if (strcmp(read_text(reader, object, "detail"), "tls") != 0) return;
+    error->number = LOAD_TALLY_TLS;
+    copy_text(reader, object, "text", error->why, sizeof error->why);
+}
+
 static enum load_outcome read_class(struct reader *reader, const json_t *error)
 {
     const char *name = read_text(reader, error, "class");
@@ -311,6 +321,7 @@ static void read_errors(struct reader *reader, const json_t *errors, struct load
         known->phase = read_phase(reader, error);
         known->kind = read_class(reader, error);
         known->number = read_errno(reader, error);
+        read_tls_error(reader, error, known);
         known->count = read_count(reader, error, "count");
     }
 }
@@ -402,6 +413,22 @@ static void read_message(struct reader *reader, struct load_saved *saved, const 
     load_saved_describe(saved);
 }
 
+/* Files of before there was TLS say only that it is off. */
+static void read_tls(struct reader *reader, struct load_saved *saved, const json_t *object)
+{
+    struct load_config *config = &saved->config;
+    const char *name = read_text(reader, object, "tls");
+
+    config->tls = LOAD_TLS_COUNT;
+    for (int mode = 0; mode < LOAD_TLS_COUNT; mode++)
+        if (strcmp(load_tls_name((enum load_tls_mode)mode), name) == 0) config->tls = mode;
+    if (config->tls == LOAD_TLS_COUNT) fail(reader, "\"tls\" is none");
+    config->tls_resumes = json_is_true(json_object_get(object, "tls_resume"));
+    config->tls_verifies = json_is_true(json_object_get(object, "tls_verify"));
+    if (!load_handshakes_json_read(&saved->result, json_object_get(saved->root, "tls")))
+        fail(reader, "\"tls\" is no account of handshakes");
+}
+
 static void read_config(struct reader *reader, struct load_saved *saved)
 {
     const json_t *object = read_object(reader, saved->root, "config");
@@ -437,6 +464,7 @@ static void read_config(struct reader *reader, struct load_saved *saved)
     config->session_text = "";
     if (json_object_get(object, "session") != NULL)
         config->session_text = read_text(reader, object, "session");
+    read_tls(reader, saved, object);
     if (!load_score_json_read(&saved->result.tally.score, json_object_get(saved->root, "sessions")))
         fail(reader, "\"sessions\" is no score");
     read_message(reader, saved, object);

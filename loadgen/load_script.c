@@ -122,9 +122,22 @@ void load_script_replay(struct load_script *script, const struct load_dialogues 
     script->pipelining = LOAD_PIPELINING_WRITTEN;
 }
 
+/* `start`, `octets` in base64, CR LF; returns how much. */
+static uint32_t put_encoded(char *out, const char *start, struct bytes octets)
+{
+    size_t start_size = strlen(start);
+    uint64_t encoded_size = base64_encoded_size(octets.size);
+
+    CHECK(start_size + encoded_size + 2 <= LOAD_SCRIPT_AUTH_MAX);
+    memcpy(out, start, start_size);
+    base64_encode(octets, out + start_size);
+    memcpy(out + start_size + encoded_size, "\r\n", 2);
+    return (uint32_t)(start_size + encoded_size + 2);
+}
+
 bool load_script_authenticate(struct load_script *script, const char *credentials)
 {
-    static const char start[] = "AUTH PLAIN ";
+    struct load_login *login = &script->login;
     uint8_t message[LOAD_AUTH_TEXT_MAX];
     size_t size = strlen(credentials);
     size_t user_size = strcspn(credentials, ":");
@@ -134,13 +147,11 @@ bool load_script_authenticate(struct load_script *script, const char *credential
     message[0] = '\0';
     memcpy(message + 1, credentials, size);
     message[1 + user_size] = '\0';
-    memcpy(script->auth, start, sizeof start - 1);
-    uint64_t encoded_size = base64_encoded_size(size + 1);
-    CHECK(sizeof start + encoded_size + 2 <= sizeof script->auth);
-    base64_encode(bytes_make(message, size + 1), script->auth + sizeof start - 1);
-    script->auth_size = (uint32_t)(sizeof start - 1 + encoded_size);
-    memcpy(script->auth + script->auth_size, "\r\n", 2);
-    script->auth_size += 2;
+    script->auth_size = put_encoded(script->auth, "AUTH PLAIN ", bytes_make(message, size + 1));
+    login->sizes[0] = put_line(login->lines[0], "AUTH LOGIN", "", "\r\n");
+    login->sizes[1] = put_encoded(login->lines[1], "", bytes_make(credentials, user_size));
+    login->sizes[2] =
+        put_encoded(login->lines[2], "", bytes_from_text(credentials + user_size + 1));
     return true;
 }
 

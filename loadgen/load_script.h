@@ -24,6 +24,13 @@ enum load_pipelining {
     LOAD_PIPELINING_COUNT,
 };
 
+enum load_tls_mode {
+    LOAD_TLS_OFF,
+    LOAD_TLS_STARTTLS, /* RFC 3207: behind the first EHLO */
+    LOAD_TLS_IMPLICIT, /* RFC 8314 3: before the banner   */
+    LOAD_TLS_COUNT,
+};
+
 #define LOAD_CHUNK_LINE_MAX 32u /* "BDAT 1073741824 LAST\r\n" */
 
 #define LOAD_SCRIPT_LINE_MAX   600u
@@ -32,8 +39,15 @@ enum load_pipelining {
 #define LOAD_DOMAINS_MAX       32u
 #define LOAD_SCRIPT_AUTH_MAX   1400u
 #define LOAD_AUTH_TEXT_MAX     1000u /* user and password; RFC 4616 2: 255 octets each and more */
+#define LOAD_LOGIN_LINES       3u
 
 struct load_dialogues;
+
+/* AUTH LOGIN: what is said in reply to nothing, to the first 334 and to the second. */
+struct load_login {
+    char lines[LOAD_LOGIN_LINES][LOAD_SCRIPT_AUTH_MAX];
+    uint32_t sizes[LOAD_LOGIN_LINES];
+};
 
 /* Where recipients are, one message in so many. */
 struct load_domain {
@@ -52,6 +66,7 @@ struct load_script {
     uint32_t ehlo_size, helo_size, mail_size, recipient_head_size, recipient_tail_size;
     char auth[LOAD_SCRIPT_AUTH_MAX]; /* AUTH PLAIN with its initial response; empty: none */
     uint32_t auth_size;
+    struct load_login login; /* the same for who offers LOGIN alone */
     uint32_t recipients;     /* a message has so many, */
     uint32_t recipients_max; /* up to so many          */
     uint32_t domain_count;   /* 0: the recipient's own */
@@ -60,6 +75,7 @@ struct load_script {
     bool repeats_recipients; /* each message has the same, else they are numbered through the run */
     uint64_t seed;           /* of what differs from message to message */
     enum load_pipelining pipelining;
+    enum load_tls_mode tls;
     bool is_8bit;    /* content has octets above 127: BODY=8BITMIME where offered (RFC 6152) */
     bool needs_utf8; /* an address has: SMTPUTF8 has to be offered (RFC 6531)               */
     bool is_lmtp;    /* RFC 2033: a reply to the content for each recipient that was taken */
@@ -85,7 +101,8 @@ void load_script_speak_lmtp(struct load_script *script, const char *helo);
 /* Sessions say what is written in a file; the dialogues outlive the script. */
 void load_script_replay(struct load_script *script, const struct load_dialogues *dialogues);
 
-/* Sessions say AUTH PLAIN (RFC 4954) with "USER:PASSWORD"; false if that is none. */
+/* Sessions log in with "USER:PASSWORD", by AUTH PLAIN or LOGIN (RFC 4954); false if that is none.
+ */
 MUST_USE bool load_script_authenticate(struct load_script *script, const char *credentials);
 
 /* The most octets that load_session_put() writes. */

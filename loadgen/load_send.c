@@ -2,7 +2,9 @@
 
 #include "loadgen/load_flight.h"
 #include "loadgen/load_mail.h"
+#include "loadgen/load_tls.h"
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #define COPIED_SIZE_MAX   16384u        /* above, the common body is gathered, not copied        */
@@ -45,8 +47,81 @@ void load_send_release(struct load_clients *clients, struct load_client *client)
     client->block = NULL;
 }
 
+/* Forgets the first `size` octets of what is being sent; true if nothing is left. */
+static bool advance(struct load_client *client, uint64_t size)
+{
+    if (client->outgoing.data != NULL) {
+        (void)bytes_take(&client->outgoing, size);
+        return client->outgoing.size == 0;
+    }
+    struct msghdr *message = &client->block->message;
+    while (message->msg_iovlen > 0 && size >= message->msg_iov->iov_len) {
+        size -= message->msg_iov->iov_len;
+        message->msg_iov++;
+        message->msg_iovlen--;
+    }
+    if (message->msg_iovlen == 0) return true;
+    message->msg_iov->iov_base = (uint8_t *)message->msg_iov->iov_base + size;
+    message->msg_iov->iov_len -= size;
+    return false;
+}
+
+/* ---- TLS ---- */
+
+/* What comes next of what is being sent; empty: there is no more. */
+static struct bytes next_piece(const struct load_client *client)
+{
+    if (client->block == NULL) return bytes_make(NULL, 0);
+    if (client->outgoing.data != NULL) return client->outgoing;
+    const struct msghdr *message = &client->block->message;
+    if (message->msg_iovlen == 0) return bytes_make(NULL, 0);
+    return bytes_make(message->msg_iov->iov_base, message->msg_iov->iov_len);
+}
+
+/* Encrypts as much as there is room for, record by record. False: the stream has failed. */
+static bool encrypt(struct load_client *client)
+{
+    for (;;) {
+        struct bytes piece = next_piece(client);
+        uint64_t size = piece.size;
+        if (size == 0) return true;
+        if (!tls_stream_write(client->tls, &piece)) return false;
+        if (size > piece.size) (void)advance(client, size - piece.size);
+        if (piece.size > 0) return true;
+    }
+}
+
+/* A stream that has failed says nothing more; the receive's end will tell why. */
+static void submit_encrypted(struct load_clients *clients, struct load_client *client)
+{
+    if (encrypt(client)) {
+        load_tls_flush(clients, client);
+        CHECK(client->is_sending);
+        return;
+    }
+    client->tls_failure = tls_stream_failure(client->tls);
+    client->is_sending = true;
+    (void)shutdown(client->socket, SHUT_RDWR);
+}
+
+/* True: more is on its way. */
+static bool continue_encrypted(struct load_clients *clients, struct load_client *client,
+                               uint64_t size)
+{
+    tls_stream_sent(client->tls, (uint32_t)size);
+    bool is_all = next_piece(client).size == 0 && tls_stream_sendable(client->tls).size == 0;
+    if (!is_all) submit_encrypted(clients, client);
+    return !is_all;
+}
+
+/* ---- the ring ---- */
+
 static void submit_send(struct load_clients *clients, struct load_client *client)
 {
+    if (client->tls != NULL) {
+        submit_encrypted(clients, client);
+        return;
+    }
     if (client->outgoing.size > 0)
         ring_send(clients->ring, client->socket, client->outgoing,
                   load_client_token(client, RING_OP_SEND));
@@ -55,6 +130,13 @@ static void submit_send(struct load_clients *clients, struct load_client *client
                           load_client_token(client, RING_OP_SEND));
     client->is_sending = true;
     client->operations++;
+}
+
+static bool continue_plain(struct load_clients *clients, struct load_client *client, uint64_t size)
+{
+    if (advance(client, size)) return false;
+    submit_send(clients, client);
+    return true;
 }
 
 static void send_command(struct load_clients *clients, struct load_client *client)
@@ -147,25 +229,6 @@ static void send_message(struct load_clients *clients, struct load_client *clien
     put_content(clients, client, index, body, end);
 }
 
-/* Forgets the first `size` octets of what is being sent; true if nothing is left. */
-static bool advance(struct load_client *client, uint64_t size)
-{
-    if (client->outgoing.size > 0) {
-        (void)bytes_take(&client->outgoing, size);
-        return client->outgoing.size == 0;
-    }
-    struct msghdr *message = &client->block->message;
-    while (message->msg_iovlen > 0 && size >= message->msg_iov->iov_len) {
-        size -= message->msg_iov->iov_len;
-        message->msg_iov++;
-        message->msg_iovlen--;
-    }
-    if (message->msg_iovlen == 0) return true;
-    message->msg_iov->iov_base = (uint8_t *)message->msg_iov->iov_base + size;
-    message->msg_iov->iov_len -= size;
-    return false;
-}
-
 void load_send_wanted(struct load_clients *clients, struct load_client *client)
 {
     if (client->session.wants == LOAD_WANTS_CONTENT)
@@ -180,10 +243,8 @@ void load_send_wanted(struct load_clients *clients, struct load_client *client)
 
 bool load_send_continue(struct load_clients *clients, struct load_client *client, uint64_t size)
 {
-    if (advance(client, size)) {
-        load_send_release(clients, client);
-        return false;
-    }
-    submit_send(clients, client);
-    return true;
+    bool goes_on = client->tls == NULL ? continue_plain(clients, client, size)
+                                       : continue_encrypted(clients, client, size);
+    if (!goes_on) load_send_release(clients, client);
+    return goes_on;
 }

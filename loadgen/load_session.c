@@ -1,5 +1,5 @@
 /*
- *   AWAIT_BANNER -> AWAIT_EHLO [220] -> (AWAIT_AUTH ->) IDLE [250], or AWAIT_HELO [5xx] -> IDLE
+ *   AWAIT_BANNER ... IDLE: see load_greeting
  *   IDLE -> (AWAIT_RESET ->) AWAIT_MAIL [begin] -> AWAIT_RECIPIENT -> AWAIT_DATA -> AWAIT_DOT
  *   AWAIT_DOT -> IDLE, or AWAIT_MAIL where the next group has left already
  *   with BDAT: AWAIT_RECIPIENT -> AWAIT_DOT -> IDLE -> AWAIT_MAIL [follow]
@@ -14,12 +14,20 @@
 #include "loadgen/load_session.h"
 
 #include "base/bytes.h"
+#include "loadgen/load_greeting.h"
 
 #include <string.h>
 
-void load_session_init(struct load_session *session)
+void load_session_init(struct load_session *session, const struct load_script *script)
 {
-    *session = (struct load_session){.state = LOAD_AWAIT_BANNER};
+    bool is_implicit = script->tls == LOAD_TLS_IMPLICIT;
+    *session = (struct load_session){.state = is_implicit ? LOAD_AWAIT_TLS : LOAD_AWAIT_BANNER};
+}
+
+enum load_session_event load_session_secure(struct load_session *session,
+                                            const struct load_script *script)
+{
+    return load_greeting_secure(session, script);
 }
 
 /* Whether the replies to an envelope come whatever the first of them says. */
@@ -129,7 +137,8 @@ static uint32_t put_mail(const struct load_session *session, const struct load_s
     static const char body[] = " BODY=8BITMIME";
     static const char utf8[] = " SMTPUTF8";
     uint32_t size = put(out, script->mail, script->mail_size);
-    if (script->is_8bit && session->offers_8bitmime) size += put(out + size, body, sizeof body - 1);
+    if (script->is_8bit && session->offers.mime_8bit)
+        size += put(out + size, body, sizeof body - 1);
     if (script->needs_utf8) size += put(out + size, utf8, sizeof utf8 - 1);
     return size + put(out + size, "\r\n", 2);
 }
@@ -167,8 +176,10 @@ uint32_t load_session_put(const struct load_session *session, const struct load_
         return put(out, script->ehlo, script->ehlo_size);
     case LOAD_WANTS_HELO:
         return put(out, script->helo, script->helo_size);
+    case LOAD_WANTS_STARTTLS:
+        return put(out, "STARTTLS\r\n", 10);
     case LOAD_WANTS_AUTH:
-        return put(out, script->auth, script->auth_size);
+        return load_greeting_put_auth(session, script, out);
     case LOAD_WANTS_RESET:
         return put(out, "RSET\r\n", 6);
     case LOAD_WANTS_MAIL:
@@ -275,84 +286,18 @@ static enum load_session_event take_closing(struct load_session *session, uint32
         session->failure_code = code;
         session->failure_phase = load_session_phase(session);
     }
-    bool is_greeting = session->state <= LOAD_AWAIT_AUTH;
+    bool is_greeting = load_greeting_is_under_way(session);
     session->state = LOAD_OVER;
     session->wants = LOAD_WANTS_NOTHING;
     if (is_blamed) return LOAD_EVENT_TEMPFAIL;
     return is_greeting ? LOAD_EVENT_UNUSABLE : LOAD_EVENT_CLOSING;
 }
 
-static enum load_session_event take_banner(struct load_session *session,
-                                           const struct load_script *script, uint32_t code)
-{
-    if (code == 220 && script->dialogues != NULL) {
-        session->mode = LOAD_PIPELINING_WRITTEN;
-        session->state = LOAD_IDLE;
-        return LOAD_EVENT_READY;
-    }
-    if (code == 220) {
-        session->state = LOAD_AWAIT_EHLO;
-        session->wants = LOAD_WANTS_EHLO;
-        return LOAD_EVENT_NONE;
-    }
-    if (code < 400) return protocol(session);
-    /* RFC 5321 3.1: after 554 the client says QUIT. */
-    session->state = LOAD_AWAIT_QUIT;
-    session->wants = LOAD_WANTS_QUIT;
-    return LOAD_EVENT_UNUSABLE;
-}
-
-/* Commands may be grouped only where the server said so (RFC 2920 3.1). */
-static enum load_session_event take_ready(struct load_session *session,
-                                          const struct load_script *script)
-{
-    session->mode = script->pipelining;
-    if (session->mode == LOAD_PIPELINING_AUTO) session->mode = LOAD_PIPELINING_GROUP;
-    if (is_chunked(session) && !session->offers_chunking) session->mode = LOAD_PIPELINING_GROUP;
-    if (!session->offers_pipelining) session->mode = LOAD_PIPELINING_OFF;
-    session->lacks_utf8 = script->needs_utf8 && !session->offers_utf8;
-    if (session->lacks_utf8) {
-        session->state = LOAD_AWAIT_QUIT;
-        session->wants = LOAD_WANTS_QUIT;
-        return LOAD_EVENT_UNUSABLE;
-    }
-    session->state = LOAD_IDLE;
-    return LOAD_EVENT_READY;
-}
-
-/* RFC 4954 4: 235, or the session is of no use. */
-static enum load_session_event take_auth(struct load_session *session,
-                                         const struct load_script *script, uint32_t code)
-{
-    if (code == 235) return take_ready(session, script);
-    if (code < 400) return protocol(session);
-    session->state = LOAD_AWAIT_QUIT;
-    session->wants = LOAD_WANTS_QUIT;
-    return LOAD_EVENT_UNUSABLE;
-}
-
 static enum load_session_event take_greeting(struct load_session *session,
                                              const struct load_script *script, uint32_t code)
 {
-    if (code == 250 && script->auth_size > 0 && session->state == LOAD_AWAIT_EHLO) {
-        session->state = LOAD_AWAIT_AUTH;
-        session->wants = LOAD_WANTS_AUTH;
-        return LOAD_EVENT_NONE;
-    }
-    if (code == 250) return take_ready(session, script);
-    if (code < 400) return protocol(session);
-    if (session->state == LOAD_AWAIT_EHLO && code >= 500 && !script->is_lmtp) {
-        session->offers_pipelining = false;
-        session->offers_chunking = false;
-        session->offers_8bitmime = false;
-        session->offers_utf8 = false;
-        session->state = LOAD_AWAIT_HELO;
-        session->wants = LOAD_WANTS_HELO;
-        return LOAD_EVENT_NONE;
-    }
-    session->state = LOAD_AWAIT_QUIT;
-    session->wants = LOAD_WANTS_QUIT;
-    return LOAD_EVENT_UNUSABLE;
+    enum load_session_event event = load_greeting_take(session, script, code);
+    return event == LOAD_EVENT_PROTOCOL ? protocol(session) : event;
 }
 
 static enum load_session_event take_reset(struct load_session *session, uint32_t code)
@@ -533,12 +478,12 @@ static enum load_session_event take_last_line(struct load_session *session,
 {
     switch (session->state) {
     case LOAD_AWAIT_BANNER:
-        return take_banner(session, script, code);
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
-        return take_greeting(session, script, code);
+    case LOAD_AWAIT_STARTTLS:
+    case LOAD_AWAIT_TLS:
     case LOAD_AWAIT_AUTH:
-        return take_auth(session, script, code);
+        return take_greeting(session, script, code);
     case LOAD_AWAIT_RESET:
         return take_reset(session, code);
     case LOAD_AWAIT_MAIL:
@@ -559,16 +504,6 @@ static enum load_session_event take_last_line(struct load_session *session,
     return protocol(session);
 }
 
-/* RFC 5321 4.1.1.1: every line after the first starts with a keyword. */
-static void note_keyword(struct load_session *session, struct bytes text)
-{
-    struct bytes word = bytes_make(text.data, bytes_find(text, ' '));
-    if (bytes_equal_ignoring_case(word, BYTES("PIPELINING"))) session->offers_pipelining = true;
-    if (bytes_equal_ignoring_case(word, BYTES("CHUNKING"))) session->offers_chunking = true;
-    if (bytes_equal_ignoring_case(word, BYTES("8BITMIME"))) session->offers_8bitmime = true;
-    if (bytes_equal_ignoring_case(word, BYTES("SMTPUTF8"))) session->offers_utf8 = true;
-}
-
 /* A reply to a command that has not left: where the server stands is anybody's guess. */
 static bool is_too_early(const struct load_session *session)
 {
@@ -580,7 +515,8 @@ enum load_session_event load_session_reply(struct load_session *session,
                                            const struct load_script *script,
                                            const struct load_reply_line *line, bool is_last)
 {
-    if (session->state == LOAD_AWAIT_EHLO && line->code == 250) note_keyword(session, line->text);
+    if (session->state == LOAD_AWAIT_EHLO && line->code == 250)
+        load_greeting_note(session, line->text);
     if (!is_last) return LOAD_EVENT_NONE;
     if (session->state == LOAD_REPLAYING) return take_replayed(session, line);
     if (line->code == 421 && session->state != LOAD_AWAIT_QUIT)
@@ -599,6 +535,10 @@ enum load_phase load_session_phase(const struct load_session *session)
     case LOAD_AWAIT_EHLO:
     case LOAD_AWAIT_HELO:
         return LOAD_PHASE_EHLO;
+    case LOAD_AWAIT_STARTTLS:
+        return LOAD_PHASE_STARTTLS;
+    case LOAD_AWAIT_TLS:
+        return LOAD_PHASE_TLS;
     case LOAD_AWAIT_AUTH:
         return LOAD_PHASE_AUTH;
     case LOAD_AWAIT_RESET:

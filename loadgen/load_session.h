@@ -12,6 +12,7 @@
  * Invariants: (1) WANTS_NOTHING while replies are awaited that the next octets depend on.
  *             (2) In LOAD_IDLE no reply is outstanding; with BDAT none but those to messages that
  *             the caller then lets follow.
+ *             (3) In LOAD_AWAIT_TLS nothing is wanted, and no line may come.
  */
 #pragma once
 
@@ -28,6 +29,8 @@ enum load_session_state {
     LOAD_AWAIT_BANNER,    /* connected; nothing may be sent yet                          */
     LOAD_AWAIT_EHLO,      /* EHLO sent, or wanted                                        */
     LOAD_AWAIT_HELO,      /* EHLO was refused                                            */
+    LOAD_AWAIT_STARTTLS,  /* STARTTLS sent, or wanted                                    */
+    LOAD_AWAIT_TLS,       /* no reply is due: load_session_secure() ends the handshake   */
     LOAD_AWAIT_AUTH,      /* AUTH sent, or wanted                                        */
     LOAD_IDLE,            /* no transaction, no reply outstanding                        */
     LOAD_AWAIT_RESET,     /* RSET sent ahead of a MAIL                                   */
@@ -44,6 +47,7 @@ enum load_session_wants {
     LOAD_WANTS_NOTHING,
     LOAD_WANTS_EHLO,
     LOAD_WANTS_HELO,
+    LOAD_WANTS_STARTTLS,
     LOAD_WANTS_AUTH,
     LOAD_WANTS_RESET,     /* pipelining off: before a MAIL after a failed transaction   */
     LOAD_WANTS_MAIL,      /* pipelining off                                              */
@@ -72,15 +76,26 @@ enum load_session_event {
     LOAD_EVENT_PROTOCOL, /* a reply that has no place here; the session is over          */
 };
 
+/* What the server said in reply to EHLO. */
+struct load_offers {
+    bool pipelining;
+    bool chunking;
+    bool mime_8bit;
+    bool utf8;
+    bool starttls;
+    bool auth_plain;
+    bool auth_login;
+};
+
 struct load_session {
     enum load_session_state state;
     enum load_session_wants wants;
     enum load_pipelining mode; /* as agreed: never AUTO once idle                      */
-    bool offers_pipelining;
-    bool offers_chunking;
-    bool offers_8bitmime;
-    bool offers_utf8;
+    struct load_offers offers;
+    bool is_secure;               /* TLS is established          */
+    bool lacks_tls;               /* it would have to be offered */
     bool lacks_utf8;              /* it would have to be offered */
+    uint32_t login_line;          /* AUTH LOGIN: of the script's, what is said next */
     bool mail_taken;              /* so the server holds a transaction until it ends      */
     bool needs_reset;             /* a transaction was left open by a failure             */
     bool is_void;                 /* the content is a lone dot: the message failed before */
@@ -99,7 +114,13 @@ struct load_session {
     uint32_t failed_line;       /* --session: where that came; 0: none did                    */
 };
 
-void load_session_init(struct load_session *session);
+/* Connected; with implicit TLS the session begins in LOAD_AWAIT_TLS. */
+void load_session_init(struct load_session *session, const struct load_script *script);
+
+/* LOAD_AWAIT_TLS only: the handshake is over, and what was said before it is forgotten (RFC 3207
+ * 4.2). */
+enum load_session_event load_session_secure(struct load_session *session,
+                                            const struct load_script *script);
 
 /* LOAD_IDLE only: a message begins; or the session ends by QUIT. */
 void load_session_begin(struct load_session *session, const struct load_script *script,

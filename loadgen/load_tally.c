@@ -1,6 +1,8 @@
 #include "loadgen/load_tally.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #define HIGHEST_NS 3600000000000ull /* one hour */
 
@@ -88,7 +90,7 @@ static void add_error(struct load_tally *tally, const struct load_tally_error *e
     for (uint32_t index = 0; index < tally->error_count; index++) {
         struct load_tally_error *known = &tally->errors[index];
         if (known->phase != error->phase || known->kind != error->kind) continue;
-        if (known->number != error->number) continue;
+        if (known->number != error->number || strcmp(known->why, error->why) != 0) continue;
         known->count += error->count;
         return;
     }
@@ -102,7 +104,15 @@ void load_tally_error(struct load_tally *tally, enum load_phase phase, enum load
                       int number)
 {
     CHECK(number >= 0);
-    struct load_tally_error error = {phase, kind, number, 1};
+    struct load_tally_error error = {.phase = phase, .kind = kind, .number = number, .count = 1};
+    add_error(tally, &error);
+}
+
+void load_tally_tls_error(struct load_tally *tally, enum load_phase phase, const char *why)
+{
+    struct load_tally_error error = {
+        .phase = phase, .kind = LOAD_OUTCOME_CONNECTION, .number = LOAD_TALLY_TLS, .count = 1};
+    (void)snprintf(error.why, sizeof error.why, "%s", why);
     add_error(tally, &error);
 }
 
@@ -155,6 +165,7 @@ void load_tally_merge(struct load_tally *into, const struct load_tally *from)
     }
     merge_rows(into, from);
     load_score_merge(&into->score, &from->score);
+    load_handshakes_merge(&into->handshakes, &from->handshakes);
     for (uint32_t index = 0; index < from->error_count; index++)
         add_error(into, &from->errors[index]);
 #define X(name, name_digits) histogram_merge(&into->name, &from->name);
@@ -199,6 +210,8 @@ const char *load_tally_error_detail(int number)
     switch (number) {
     case 0:
         return "closed";
+    case LOAD_TALLY_TLS:
+        return "tls";
     case ECONNREFUSED:
         return "refused";
     case ECONNRESET:

@@ -12,6 +12,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/histogram.h"
+#include "loadgen/load_handshakes.h"
 #include "loadgen/load_phase.h"
 #include "loadgen/load_reply.h"
 #include "loadgen/load_score.h"
@@ -24,6 +25,8 @@
 #define LOAD_TALLY_ROWS_MAX   64u
 #define LOAD_TALLY_TEXTS_MAX  3u
 #define LOAD_TALLY_ERRORS_MAX 64u
+#define LOAD_TALLY_WHY_MAX    64u
+#define LOAD_TALLY_TLS        4096 /* beyond every errno: TLS failed, and a text says why */
 
 /* name in the result */
 #define LOAD_OUTCOMES(X)                                                                           \
@@ -61,7 +64,8 @@ struct load_tally_row {
 struct load_tally_error {
     enum load_phase phase;
     enum load_outcome kind;
-    int number; /* errno; 0: the server closed, or not a system error */
+    int number; /* errno, or LOAD_TALLY_TLS; 0: the server closed, or not a system error */
+    char why[LOAD_TALLY_WHY_MAX]; /* of TLS; else empty */
     uint64_t count;
 };
 
@@ -84,6 +88,7 @@ struct load_tally {
     uint64_t lost;                            /* sessions that ended otherwise than by our QUIT   */
     uint64_t sessions[LOAD_PIPELINING_COUNT]; /* ready, by mode agreed        */
     struct load_score score;                  /* --session */
+    struct load_handshakes handshakes;        /* --tls     */
     uint64_t stale;       /* completions of an earlier life                     */
     uint64_t last_end_ns; /* when the last message had its outcome              */
     uint64_t replies[LOAD_PHASE_COUNT][LOAD_TALLY_CODES];
@@ -112,6 +117,8 @@ void load_tally_reply(struct load_tally *tally, enum load_phase phase,
                       const struct load_reply_line *line, uint64_t since_begin_ns);
 void load_tally_error(struct load_tally *tally, enum load_phase phase, enum load_outcome kind,
                       int number);
+/* The same of TLS, which failed because of `why`. */
+void load_tally_tls_error(struct load_tally *tally, enum load_phase phase, const char *why);
 void load_tally_merge(struct load_tally *into, const struct load_tally *from);
 
 /* The percentile, if ten samples lie beyond it; a bucket's top is not taken for more than the
@@ -126,5 +133,5 @@ bool load_tally_is_bound(const struct load_tally *tally, uint64_t value_ns);
 uint64_t load_tally_failed(const struct load_tally *tally);
 const char *load_outcome_name(enum load_outcome outcome);
 
-/* "refused", "reset", "closed", "no-port", ... for an error of kind CONNECTION. */
+/* "refused", "reset", "closed", "no-port", "tls", ... for an error of kind CONNECTION. */
 const char *load_tally_error_detail(int number);

@@ -110,6 +110,21 @@ static bool check_sources(struct load_config *config, char *error)
                             net_format(text, &config->sources.addresses[wrong]), strerror(-number));
 }
 
+/* What a certificate has to be for: the target as it was named, or the address it stands for. */
+static bool choose_name(struct load_config *config, char *error)
+{
+    char text[NET_TEXT_MAX];
+    bool has_host = net_host(config->host, config->target) ||
+                    net_host(config->host, net_format(text, &config->addresses[0]));
+
+    if (config->tls == LOAD_TLS_OFF || config->tls_name != NULL) return true;
+    if (has_host) config->tls_name = config->host;
+    if (has_host || !config->tls_verifies) return true;
+    return load_config_fail(
+        error, "--tls-verify: a unix socket has no name that a certificate could be for: say "
+               "--tls-name NAME");
+}
+
 bool load_target_read(struct load_config *config, int argc, char **argv, int first, char *error)
 {
     config->target = config->only_v6 ? TARGET_V6 : LOAD_OPTIONS_TARGET;
@@ -117,5 +132,5 @@ bool load_target_read(struct load_config *config, int argc, char **argv, int fir
     if (first + 1 < argc)
         return load_config_fail(error, "one target, please: '%s' is left over (see --help)",
                                 argv[first + 1]);
-    return resolve(config, error) && check_sources(config, error);
+    return resolve(config, error) && check_sources(config, error) && choose_name(config, error);
 }

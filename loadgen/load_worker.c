@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "loadgen/load_busy.h"
+#include "loadgen/load_tls.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -255,7 +256,18 @@ static void pin(const struct load_worker *worker)
     (void)sched_setaffinity(0, sizeof set, &set);
 }
 
-/* 0, or -errno in ring_error or memory_error. */
+static bool open_tls(struct load_worker *worker)
+{
+    const struct load_run *run = worker->run;
+    struct load_clients *clients = &worker->clients;
+
+    if (run->config->tls == LOAD_TLS_OFF) return true;
+    clients->tls = load_tls_open(run->config, run->mail, (uint32_t)clients->share.connections,
+                                 worker->tls_error);
+    return clients->tls != NULL;
+}
+
+/* False: ring_error, memory_error or tls_error say why. */
 static bool open_in_thread(struct load_worker *worker)
 {
     struct load_clients *clients = &worker->clients;
@@ -265,6 +277,7 @@ static bool open_in_thread(struct load_worker *worker)
 
     clients->ring = ring_open(&options, &worker->ring_error);
     if (clients->ring == NULL) return false;
+    if (!open_tls(worker)) return false;
     clients->now_ns = clock_now_ns();
     worker->memory_error = load_ledger_buffer_open(&clients->ledger, run->ledger);
     if (worker->memory_error == 0)
@@ -350,5 +363,6 @@ void load_worker_join(struct load_worker *worker)
 void load_worker_close(struct load_worker *worker)
 {
     (void)close(worker->wake);
-    if (worker->ring_error == 0 && worker->memory_error == 0) load_clients_close(&worker->clients);
+    if (worker->clients.clients != NULL) load_clients_close(&worker->clients);
+    tls_context_close(worker->clients.tls);
 }

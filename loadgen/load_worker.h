@@ -4,8 +4,8 @@
  * Owns:       ring, clients, ledger buffer; all memory is taken before load_worker_start() returns
  *             the thread to its loop, none after.
  * Borrows:    config, plan, mail, script, ledger: the run's.
- * Errors:     what keeps a worker from starting is in `start_error` (-errno of the ring) and
- *             `memory_error`.
+ * Errors:     what keeps a worker from starting is in `ring_error`, `memory_error` (-errno) or
+ *             `tls_error` (a sentence).
  * Thread:     its own. The others read `gauge`, call load_worker_tell(), and read `clients` and
  *             `reap` when the thread has been joined.
  */
@@ -15,6 +15,7 @@
 #include "loadgen/load_clients.h"
 #include "loadgen/load_config.h"
 #include "loadgen/load_mail.h"
+#include "tls/tls_context.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -67,6 +68,7 @@ struct load_worker {
     struct ring_counts ring_counts;
     int ring_error;   /* -errno of ring_open()  */
     int memory_error; /* -errno                 */
+    char tls_error[TLS_ERROR_MAX];
     bool was_settled;
     bool is_measuring; /* the warm-up is over */
     bool is_cut;

@@ -14,7 +14,10 @@
 #include "loadgen/load_report.h"
 #include "loadgen/load_report_tool.h"
 #include "loadgen/load_result.h"
+#include "loadgen/load_tls.h"
 #include "ring/ring_probe.h"
+#include "tls/tls_context.h"
+#include "tls/tls_memory.h"
 #include "version.h"
 
 #include <errno.h>
@@ -30,8 +33,11 @@
 static void print_version(void)
 {
     char features[RING_PROBE_TEXT_MAX];
-    (void)printf("loadgen %s (%s)\n%s\n", RINGSINK_VERSION, RINGSINK_COMMIT,
-                 ring_probe_features(features));
+    const char *library = tls_library_version(); /* "OpenSSL 3.0.17 1 Jul 2025" */
+    size_t size = strcspn(library, " ");
+    if (library[size] == ' ') size += 1 + strcspn(library + size + 1, " ");
+    (void)printf("loadgen %s (%s)\n%s, tls(%.*s)\n", RINGSINK_VERSION, RINGSINK_COMMIT,
+                 ring_probe_features(features), (int)size, library);
 }
 
 static uint32_t count_cores(const struct load_config *config)
@@ -213,10 +219,40 @@ static void print_plan(const struct load_run *run)
              plan->workers == 1 ? "" : "s", (unsigned long long)plan->connections,
              config->length_text, load_pipelining_name((enum load_pipelining)config->pipelining),
              units_format_size(memory, bytes));
+    if (config->tls != LOAD_TLS_OFF)
+        log_info("TLS by %s, certificate %sverified; what %s takes is not among that memory",
+                 load_tls_name((enum load_tls_mode)config->tls), config->tls_verifies ? "" : "not ",
+                 tls_library_version());
     if (plan->duration_ns != LOAD_UNLIMITED)
         log_info("for %s, behind %s of warm-up from the moment all are connected",
                  units_format_duration(duration, plan->duration_ns),
                  units_format_duration(warmup, plan->warmup_ns));
+}
+
+/* What would keep every worker from TLS is said before anything is sent. */
+static void check_tls(const struct load_config *config, const struct load_mail *mail)
+{
+    char error[TLS_ERROR_MAX];
+    if (config->tls == LOAD_TLS_OFF) return;
+    struct tls_context *context = load_tls_open(config, mail, 1, error);
+    if (context == NULL) die(EXIT_CODE_USAGE, "%s", error);
+    tls_context_close(context);
+}
+
+/* A password that everybody on the way can read. */
+static void warn_of_plain_login(const struct load_config *config)
+{
+    if (config->credentials == NULL || config->tls != LOAD_TLS_OFF) return;
+    if (net_is_loopback(&config->addresses[0])) return;
+    log_warning("--auth sends the password in plain to %s: see --tls", config->target);
+}
+
+/* The first thing that TLS failed of, or what it never came to. */
+static const char *tls_failure(const struct load_tally *tally)
+{
+    for (uint32_t index = 0; index < tally->error_count; index++)
+        if (tally->errors[index].number == LOAD_TALLY_TLS) return tally->errors[index].why;
+    return "it failed";
 }
 
 /* Why there was nothing to measure, and what to do about it. */
@@ -236,6 +272,9 @@ static void explain_failure(const struct load_result *result)
         return;
     case EOPNOTSUPP:
         log_error("%s does not offer SMTPUTF8, which addresses that are not ASCII need", target);
+        return;
+    case EPROTO:
+        log_error("no TLS with %s: %s", target, tls_failure(&result->tally));
         return;
     case ETIME:
         log_error("%s does not answer a connect within --timeout", target);
@@ -334,8 +373,9 @@ static int run_load(const struct load_config *config, const struct load_corpus *
     struct load_run run = {.config = config, .plan = &plan, .mail = &mail, .script = &script};
 
     check_machine(config, &plan);
-    FILE *output = open_output(config);
     open_mail(&mail, config, corpus);
+    check_tls(config, &mail);
+    FILE *output = open_output(config);
     load_script_open(&script, config->helo, config->sender, config->recipient,
                      (uint32_t)config->recipients, (enum load_pipelining)config->pipelining);
     load_script_vary_recipients(&script, (uint32_t)config->recipients_max, config->seed);
@@ -344,9 +384,11 @@ static int run_load(const struct load_config *config, const struct load_corpus *
             LOAD_DOMAINS_MAX);
     if (is_8bit(config, corpus)) load_script_set_8bit(&script);
     script.repeats_recipients = config->repeats_recipients;
+    script.tls = (enum load_tls_mode)config->tls;
     if (config->is_lmtp) load_script_speak_lmtp(&script, config->helo);
     if (config->credentials != NULL && !load_script_authenticate(&script, config->credentials))
         die(EXIT_CODE_USAGE, "--auth takes USER:PASSWORD, at most %u octets", LOAD_AUTH_TEXT_MAX);
+    warn_of_plain_login(config);
     if (open_dialogues(&dialogues, config) != NULL) load_script_replay(&script, &dialogues);
     run.ledger = open_ledger(&ledger, config, mail.run);
     run.samples = open_samples(&samples, config);
@@ -394,6 +436,8 @@ static void prepare_calibration(struct load_config *config)
     config->per_connection_max = LOAD_UNLIMITED;
     config->threshold_count = 0;
     config->has_think = false;
+    config->tls_verifies = false; /* of a certificate made for this; it costs handshakes alone */
+    config->tls_ca = NULL;
     config->ledger = NULL;
     config->samples = NULL;
     config->output = NULL;
@@ -408,8 +452,16 @@ static int calibrate(struct load_config *config, const struct load_corpus *corpu
 {
     struct load_null null;
     prepare_calibration(config);
-    int error = load_null_open(&null, make_plan(config).workers, config->is_lmtp);
-    if (error < 0) die(EXIT_CODE_FAILED, "cannot open a server to calibrate: %s", strerror(-error));
+    struct load_plan plan = make_plan(config);
+    struct load_null_recipe recipe = {
+        .threads = plan.workers,
+        .connections = (uint32_t)plan.connections,
+        .is_lmtp = config->is_lmtp,
+        .tls = (enum load_tls_mode)config->tls,
+    };
+    char why[LOAD_NULL_ERROR_MAX];
+    if (!load_null_open(&null, &recipe, why))
+        die(EXIT_CODE_FAILED, "cannot open a server to calibrate: %s", why);
     aim_at(config, &null);
     int code = run_load(config, corpus, argc, argv);
     load_null_close(&null);
@@ -435,6 +487,8 @@ int main(int argc, char **argv)
         break;
     }
     if (config.is_verbose) log_open("loadgen", LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+    if (config.tls != LOAD_TLS_OFF && !tls_memory_watch())
+        log_warning("OpenSSL's memory can't be counted");
     load_conductor_block_signals();
     struct load_corpus corpus = {0};
     const struct load_corpus *messages = open_corpus(&corpus, &config);

@@ -13,11 +13,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#define HOST_MAX 256
-
 /* What "HOST:PORT" was split into; `host` empty means all interfaces. */
 struct endpoint {
-    char host[HOST_MAX];
+    char host[NET_HOST_MAX];
     char port[8];
 };
 
@@ -110,6 +108,16 @@ uint32_t net_resolve(const char *text, uint16_t default_port, int family,
         return 0;
     }
     return look_up(&endpoint, family, addresses, capacity, error);
+}
+
+bool net_host(char *out, const char *text)
+{
+    struct endpoint endpoint = {{0}, {0}};
+    if (strncmp(text, "inet:", 5) == 0) text += 5;
+    if (strncmp(text, NET_UNIX_PREFIX, strlen(NET_UNIX_PREFIX)) == 0) return false;
+    if (!split(text, &endpoint) || endpoint.host[0] == '\0') return false;
+    memcpy(out, endpoint.host, sizeof endpoint.host);
+    return true;
 }
 
 bool net_is_unix(const struct net_address *address)

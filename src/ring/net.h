@@ -13,6 +13,7 @@
 
 #define NET_TEXT_MAX  128
 #define NET_ERROR_MAX 512
+#define NET_HOST_MAX  256
 
 struct net_address {
     struct sockaddr_storage storage;
@@ -27,6 +28,9 @@ struct net_address {
  */
 MUST_USE uint32_t net_resolve(const char *text, uint16_t default_port, int family,
                               struct net_address *addresses, uint32_t capacity, char *error);
+
+/* The HOST or V6 of such a text into `out` (NET_HOST_MAX); false: it names none. */
+MUST_USE bool net_host(char *out, const char *text);
 
 /* "127.0.0.1:2525", "[::1]:2525" or "unix:/path" into `out` (NET_TEXT_MAX); returns it. */
 const char *net_format(char *out, const struct net_address *address);

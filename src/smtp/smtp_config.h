@@ -69,14 +69,14 @@ struct smtp_config {
     const struct smtp_credential *credentials; /* who may log in; NULL: anybody may            */
     uint32_t credential_count;
     enum smtp_bare_newline bare_newline;
-    bool is_strict;            /* refuse what the RFC lets a server tolerate                      */
-    bool has_strict_lines;     /* content with a line beyond SMTP_TEXT_LINE_MAX gets 554          */
-    bool is_lmtp;              /* RFC 2033: LHLO, a reply for each recipient                      */
-    bool is_auth_required;     /* 530 to MAIL before AUTH                                         */
-    bool is_auth_tls_required; /* AUTH is offered inside TLS only, 538 to it before that       */
-    bool is_tls_required;      /* RFC 3207 4: 530 before TLS to all that does not lead there      */
-    bool is_out_of_service;    /* RFC 5321 3.1: 554 instead of the greeting, 503 until QUIT       */
-    bool is_traced;            /* for a log: a step ends behind one line, or one reply            */
+    bool is_strict;            /* refuse what the RFC lets a server tolerate                   */
+    bool has_strict_lines;     /* content with a line beyond SMTP_TEXT_LINE_MAX gets 554       */
+    bool is_lmtp;              /* RFC 2033: LHLO, a reply for each recipient                   */
+    bool is_auth_required;     /* 530 to MAIL before AUTH                                      */
+    bool is_auth_tls_required; /* 538 to AUTH before TLS, and it is not offered                */
+    bool is_tls_required;      /* RFC 3207 4: 530 before TLS to all that does not lead there   */
+    bool is_out_of_service;    /* RFC 5321 3.1: 554 instead of the greeting, 503 until QUIT    */
+    bool is_traced;            /* for a log: a step ends behind one line, or one reply         */
 
     /* Written by smtp_config_prepare(). */
     bool is_enhanced;   /* replies carry enhanced codes (RFC 2034)           */
@@ -84,7 +84,7 @@ struct smtp_config {
     bool takes_plain;   /* a line may be read by smtp_plain_line              */
     struct bytes greeting_reply;
     struct bytes helo_reply;
-    /* For a session in plain, and inside TLS: its index is is_secure. */
+    /* In plain, and inside TLS: by smtp_session's is_secure. */
     uint32_t offers_now[2];
     struct bytes ehlo_replies[2];
 };

@@ -20,7 +20,7 @@
  *   IN_DATA, IN_CHUNK          -> AWAIT_VERDICT  [end_complete]
  *   IN_DATA, IN_CHUNK          -> IDLE           [end_refused]
  *   AWAIT_VERDICT              -> IDLE           [smtp_session_verdict]
- *   CONNECTED ... HAS_RECIPIENT -> CONNECTED     [smtp_session_start_tls]
+ *   CONNECTED to HAS_RECIPIENT -> CONNECTED      [smtp_session_start_tls]
  *   any                        -> CLOSED         [smtp_turn_hang_up, smtp_session_dismiss]
  *
  * A refused chunk changes no state: is_swallowing says where its octets go.

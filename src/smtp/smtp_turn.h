@@ -21,7 +21,7 @@ enum smtp_pending {
     SMTP_PENDING_RECIPIENT, /* reply to RCPT, as refused or not          */
     SMTP_PENDING_DATA,      /* reply to DATA, as refused or not          */
     SMTP_PENDING_CHUNK,     /* take the first chunk, as refused or not   */
-    SMTP_PENDING_TLS,       /* reply to STARTTLS: refused, or the caller has started it */
+    SMTP_PENDING_TLS,       /* reply to STARTTLS, which was refused      */
     SMTP_PENDING_REPLY,     /* write pending_reply                       */
     SMTP_PENDING_GREETING,  /* reply to HELO or EHLO                     */
     SMTP_PENDING_LAST,      /* write pending_reply, then hang up         */

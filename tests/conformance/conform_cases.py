@@ -11,7 +11,13 @@ LEVELS = ("MUST", "SHOULD", "policy")
 TOKEN_SIZE = 12
 # What is said and answered before the case itself, by its name after "P:".
 PRELUDES = ("none", "connect", "ehlo", "helo", "mail", "rcpt", "data")
-ENDS = ("alive", "close", "drop", "any")
+ENDS = ("alive", "close", "drop", "any", "alert", "notify")
+# Not run behind a STARTTLS that comes first (scripts/conform --tls starttls), and why.
+NOT_BEHIND_STARTTLS = {
+    "greeting-early-ehlo": "what is sent before the greeting is sent before TLS",
+    "greeting-554": "a server out of service does not start TLS",
+    "greeting-554-then-503": "a server out of service does not start TLS",
+}
 
 ESCAPE = re.compile(rb"\\(?:x([0-9a-f]{2})|\{(\d+)\}(.)|([rnt0\\TUDH]))", re.DOTALL)
 PLAIN = {b"r": b"\r", b"n": b"\n", b"t": b"\t", b"0": b"\0", b"\\": b"\\"}
@@ -108,11 +114,12 @@ class Message:
 
 
 class Step:
-    """Octets in one go, then the replies they earn."""
+    """Octets in one go, then the replies they earn. Before them the handshake, if it is wanted here."""
 
-    def __init__(self, octets=b"", wanted=()):
+    def __init__(self, octets=b"", wanted=(), handshake=None):
         self.octets = octets
         self.wanted = list(wanted)
+        self.handshake = handshake  # "always", "if 220": else the case ends here; None
 
 
 class Case:
@@ -170,7 +177,10 @@ class Builder:
         return self.steps[-1].wanted[-1]
 
     def add(self, kind, text):
-        if kind in b"Cc":
+        if kind in b"Hh":
+            self.steps.append(Step(handshake="always" if kind == b"H" else "if 220"))
+            self.is_closed = False
+        elif kind in b"Cc":
             self.send(unescape(text, self.names.values) + (b"\r\n" if kind == b"C" else b""))
         elif kind == b"S":
             if not self.steps or self.is_closed:
@@ -195,7 +205,7 @@ class Builder:
             wanted.message.content += octets + (b"\r\n" if kind == b"B" else b"")
 
 
-DIALOGUE = b"CcSsaFTBb"
+DIALOGUE = b"CcSsaFTBbHh"
 
 
 def split_line(line):

@@ -6,6 +6,7 @@ time-out is waited for unless the server falls silent.
 import contextlib
 import re
 import socket
+import ssl
 import time
 
 from conform_cases import escape
@@ -15,7 +16,9 @@ REPLY_LINE_UTF8 = re.compile(rb"[2-5][0-9][0-9](?:[ -][\t -~\x80-\xff]*)?")  # w
 ASKS_FOR_UTF8 = re.compile(rb"(?i)(?:VRFY|EXPN) .* SMTPUTF8\r\n")
 REPLY_LINE_MAX = 510  # without CR LF (RFC 5321 4.5.3.1.5)
 PAUSE = 0.001         # between the two writes of a cut
+NOTIFY_PATIENCE = 1   # with a server that does not answer close_notify
 SENTINEL = ((b"NOOP\r\n", b"250"), (b"QUIT\r\n", b"221"))
+TLS_ALERT = re.compile(rb"(?:\x15\x03[\x00-\x04]\x00\x02[\x01\x02].)*", re.DOTALL)  # records of RFC 8446 6
 
 
 class Fault(Exception):
@@ -51,6 +54,17 @@ def connect(address, timeout):
     return connection
 
 
+def make_context():
+    """Encrypts and asks for no name: whose certificate it is, is not what is judged."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+CONTEXT = make_context()
+
+
 class Dialogue:
     def __init__(self, address, timeout):
         self.timeout = timeout
@@ -66,7 +80,7 @@ class Dialogue:
         """What meets a closed connection shows in the replies that are missing."""
         try:
             self.socket.sendall(octets)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             pass
         except TimeoutError:
             raise Silence("to take what is sent", self.timeout) from None
@@ -74,7 +88,7 @@ class Dialogue:
     def fill(self, wanted):
         try:
             octets = self.socket.recv(65536)
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):  # an alert ends it like a reset
             octets = b""
         except TimeoutError:
             raise Silence(wanted, self.timeout) from None
@@ -101,6 +115,35 @@ class Dialogue:
             if lines[-1][:3] != lines[0][:3]:
                 raise Fault("one code in all lines of a reply (RFC 5321 4.2.1)", show(lines))
         return lines
+
+    def handshake(self):
+        if self.buffer:
+            raise Fault("a TLS handshake", f"in plain: {escape(self.buffer)}")
+        try:
+            self.socket = CONTEXT.wrap_socket(self.socket)
+        except TimeoutError:
+            raise Silence("a TLS handshake", self.timeout) from None
+        except OSError as error:
+            raise Fault("a TLS handshake", getattr(error, "reason", None) or str(error)) from None
+
+    def say_no_more(self):
+        """FIN, inside TLS without close_notify: what was cut off."""
+        with contextlib.suppress(OSError):  # it may have closed already
+            socket.socket.shutdown(self.socket, socket.SHUT_WR)
+
+    def notify(self):
+        """close_notify, an octet in plain, FIN. A server need not say close_notify too, nor at once."""
+        self.socket.settimeout(NOTIFY_PATIENCE)
+        try:
+            self.socket = self.socket.unwrap()
+        except TimeoutError:
+            pass
+        except OSError:  # it has closed
+            self.is_open = False
+        self.socket.settimeout(self.timeout)
+        with contextlib.suppress(OSError):
+            socket.socket.sendall(self.socket, b"\n")
+        self.say_no_more()
 
     def drain(self):
         """Reads to the end of the connection; what came."""
@@ -163,10 +206,15 @@ def check_closed(dialogue):
         raise Fault("nothing more, and a close", escape(left))
 
 
+def check_alert(dialogue):
+    """The handshake has failed: a server may say so as TLS does, but nothing in plain."""
+    left = dialogue.drain()
+    if not TLS_ALERT.fullmatch(left):
+        raise Fault("nothing in plain, and a close", escape(left))
+
+
 def check_dropped(dialogue):
     """The client's end is closed: a server may complain, but must not have done what was not finished."""
-    with contextlib.suppress(OSError):  # it may have closed already
-        dialogue.socket.shutdown(socket.SHUT_WR)
     for line in dialogue.drain().splitlines():
         if line[:1] not in b"45":
             raise Fault("no reply", escape(line))
@@ -178,7 +226,13 @@ def check_end(dialogue, end):
     elif end == "alive":
         check_alive(dialogue)
     elif end == "drop":
+        dialogue.say_no_more()
         check_dropped(dialogue)
+    elif end == "notify":
+        dialogue.notify()
+        check_dropped(dialogue)
+    elif end == "alert":
+        check_alert(dialogue)
     else:
         try:
             check_alive(dialogue)
@@ -187,15 +241,56 @@ def check_end(dialogue, end):
                 raise
 
 
-def run(case, steps, prelude_count, senders, address, timeout, is_stated_only):
+class Server:
+    """Where it is, how long it may be silent, and how TLS begins: "off", "starttls" or "implicit" (RFC 8314)."""
+
+    def __init__(self, address, timeout, tls="off", hello=b"EHLO client.test\r\n"):
+        self.address = address
+        self.timeout = timeout
+        self.tls = tls
+        self.hello = hello
+
+    def open(self):
+        dialogue = Dialogue(self.address, self.timeout)
+        try:
+            if self.tls == "implicit":
+                dialogue.handshake()
+            elif self.tls == "starttls":
+                self.start_tls(dialogue)
+        except Fault as fault:
+            dialogue.close()
+            fault.is_prelude = True
+            raise
+        return dialogue
+
+    def start_tls(self, dialogue):
+        """The greeting is given back: it is for the case to judge."""
+        greeting = dialogue.read_reply("220")
+        for command, code in ((self.hello, b"250"), (b"STARTTLS\r\n", b"220")):
+            dialogue.send(command)
+            reply = dialogue.read_reply(code.decode())
+            if reply[0][:3] != code:
+                raise Fault(f"{code.decode()} to {escape(command)}", show(reply), command)
+        dialogue.handshake()
+        dialogue.buffer = b"".join(line + b"\r\n" for line in greeting)
+
+
+def run(case, steps, prelude_count, senders, server, is_stated_only):
     """senders: how each step is sent, by its index; else in one write. Messages told as stored, or raises Fault."""
-    dialogue = Dialogue(address, timeout)
+    dialogue = server.open()
     stored = []
+    code = b""
     try:
         for index, step in enumerate(steps):
+            if step.handshake == "if 220" and code != b"220":
+                check_end(dialogue, "any")
+                return stored
+            if step.handshake:
+                dialogue.handshake()
             send = senders.get(index, Dialogue.send)
             for wanted, reply in run_step(dialogue, step, send, is_stated_only, index < prelude_count):
-                if wanted.message is not None and reply[0][:1] == b"2":
+                code = reply[0][:3]
+                if wanted.message is not None and code[:1] == b"2":
                     stored.append(wanted.message)
         check_end(dialogue, case.end)
         return stored

@@ -26,6 +26,7 @@ struct reader {
     bool is_in_message;
     bool is_stored;      /* its reply is a 2yz */
     bool is_after_reply; /* what the client sends now is another step */
+    bool is_over;        /* what follows is for servers that answered otherwise */
 };
 
 __attribute__((noreturn)) static void refuse(struct bytes id, const char *why)
@@ -103,6 +104,10 @@ static void read_option(struct conformance_case *test_case, struct bytes text)
         config->is_lmtp = true;
     else if (bytes_equal(text, BYTES("auth_required")))
         config->is_auth_required = true;
+    else if (bytes_equal(text, BYTES("tls_required")))
+        config->is_tls_required = true;
+    else if (bytes_equal(text, BYTES("auth_tls_required")))
+        config->is_auth_tls_required = true;
     else if (bytes_equal(text, BYTES("out_of_service")))
         config->is_out_of_service = true;
     else if (bytes_equal(text, BYTES("bare_newline reject")))
@@ -121,7 +126,7 @@ static void read_option(struct conformance_case *test_case, struct bytes text)
         refuse(test_case->id, "unknown option");
 }
 
-/* "-KEYWORD" switches an extension off; all others are offered, and anybody may log in. */
+/* "-KEYWORD" switches an extension off; all others but STARTTLS are on, and anybody may log in. */
 static void read_need(struct conformance_case *test_case, struct bytes text)
 {
     static const char *const keywords[] = {
@@ -134,7 +139,10 @@ static void read_need(struct conformance_case *test_case, struct bytes text)
     struct bytes keyword = bytes_take(&text, bytes_find(text, ' '));
     for (uint32_t i = 0; i < SMTP_EXTENSION_COUNT; i++) {
         if (!bytes_equal(keyword, bytes_from_text(keywords[i]))) continue;
-        if (is_off) test_case->config.offers &= ~(1u << i);
+        if (is_off)
+            test_case->config.offers &= ~(1u << i);
+        else
+            test_case->config.offers |= 1u << i;
         return;
     }
     if (!is_off && !bytes_equal(keyword, BYTES("login")))
@@ -145,8 +153,10 @@ static void read_end(struct conformance_case *test_case, struct bytes text)
 {
     if (bytes_equal(text, BYTES("close")))
         test_case->end = CONFORMANCE_END_CLOSE;
-    else if (bytes_equal(text, BYTES("drop")))
+    else if (bytes_equal(text, BYTES("drop")) || bytes_equal(text, BYTES("notify")))
         test_case->end = CONFORMANCE_END_DROP;
+    else if (bytes_equal(text, BYTES("alert")))
+        test_case->end = CONFORMANCE_END_TCP;
     else /* "any": what is allowed to others; ringsink stays */
         test_case->end = CONFORMANCE_END_ALIVE;
 }
@@ -239,9 +249,24 @@ static void add_path(struct reader *reader, char kind, struct bytes text)
     trace_text_free(&path);
 }
 
+/* The handshake; where it comes only behind a 220, what ringsink states to say decides. */
+static void add_handshake(struct reader *reader, bool is_behind_220)
+{
+    struct conformance_case *test_case = reader->test_case;
+    CHECK(test_case->handshake_at == 0);
+    CHECK(reader->is_after_reply);
+    reader->is_over =
+        is_behind_220 && !bytes_equal(conformance_reply_code(last_reply(test_case)), BYTES("220"));
+    if (reader->is_over)
+        test_case->end = CONFORMANCE_END_CLOSE;
+    else
+        test_case->handshake_at = test_case->input.size;
+}
+
 static void read_dialogue(struct reader *reader, const struct line *line)
 {
-    if (strchr("FTBb", line->kind) == NULL && strchr("CcSsa", line->kind) != NULL)
+    if (reader->is_over) return;
+    if (strchr("FTBb", line->kind) == NULL && strchr("CcSsaHh", line->kind) != NULL)
         end_message(reader);
     switch (line->kind) {
     case 'C':
@@ -254,6 +279,10 @@ static void read_dialogue(struct reader *reader, const struct line *line)
     case 's':
     case 'a':
         add_reply_line(reader, line->kind, line->text);
+        break;
+    case 'H':
+    case 'h':
+        add_handshake(reader, line->kind == 'h');
         break;
     case 'F':
     case 'T':

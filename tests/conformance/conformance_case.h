@@ -24,6 +24,7 @@ enum conformance_end {
     CONFORMANCE_END_ALIVE, /* NOOP and QUIT are still answered  */
     CONFORMANCE_END_CLOSE, /* the server has closed             */
     CONFORMANCE_END_DROP,  /* the client closes, nothing follows */
+    CONFORMANCE_END_TCP,   /* TLS itself is what it is about: not to be told in process */
 };
 
 struct conformance_case {
@@ -38,6 +39,7 @@ struct conformance_case {
     struct trace_text input;                   /* all that the client sends           */
     uint64_t step_ends[CONFORMANCE_STEPS_MAX]; /* in `input`: here the client waits    */
     uint32_t step_count;
+    uint64_t handshake_at; /* in `input`: what follows is said inside TLS; 0: nothing is */
     struct conformance_reply replies[CONFORMANCE_REPLIES_MAX];
     uint32_t reply_count;
     struct trace_text stored; /* what must be stored, as conformance_case_put_*() write it */

@@ -114,6 +114,8 @@ static uint64_t next_cut(const struct conformance_case *test_case,
 {
     uint64_t end = test_case->input.size;
     if (cuts->at > position && cuts->at < end) end = cuts->at;
+    if (test_case->handshake_at > position && test_case->handshake_at < end)
+        end = test_case->handshake_at;
     if (cuts->every > 0 && cuts->every < end - position) end = position + cuts->every;
     for (uint32_t i = 0; cuts->is_at_steps && i < test_case->step_count; i++) {
         uint64_t step_end = test_case->step_ends[i];

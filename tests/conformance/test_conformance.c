@@ -88,12 +88,28 @@ static bool check_case(const struct conformance_case *test_case)
     return test_case->config.is_strict || is_passed(test_case, (struct conformance_cuts){0});
 }
 
-static uint32_t check_file(const char *name, uint32_t *count)
+/* Cases by what became of them. */
+struct tally {
+    uint32_t run;
+    uint32_t failed;
+    uint32_t left_to_tcp;
+};
+
+static void check_any(const struct conformance_case *test_case, struct tally *tally)
+{
+    if (test_case->end == CONFORMANCE_END_TCP) {
+        tally->left_to_tcp++;
+        return;
+    }
+    tally->run++;
+    tally->failed += test_case->is_known ? !check_known(test_case) : !check_case(test_case);
+}
+
+static void check_file(const char *name, struct tally *tally)
 {
     char path[512];
     static uint8_t buffer[FILE_MAX];
     struct conformance_case *test_case = malloc(sizeof(*test_case));
-    uint32_t failed = 0;
 
     assert_non_null(test_case);
     snprintf(path, sizeof(path), "%s/%s", FOLDER, name);
@@ -103,30 +119,28 @@ static uint32_t check_file(const char *name, uint32_t *count)
     fclose(file);
     assert_true(text.size < FILE_MAX);
     while (conformance_case_open(test_case, &text)) {
-        failed += test_case->is_known ? !check_known(test_case) : !check_case(test_case);
-        (*count)++;
+        check_any(test_case, tally);
         conformance_case_close(test_case);
     }
     free(test_case);
-    return failed;
 }
 
 static void test_every_case(void **state)
 {
     struct dirent *entry;
-    uint32_t count = 0;
-    uint32_t failed = 0;
+    struct tally tally = {0};
     DIR *folder = opendir(FOLDER);
     (void)state;
     assert_non_null(folder);
     while ((entry = readdir(folder)) != NULL) {
         const char *end = strrchr(entry->d_name, '.');
-        if (end != NULL && strcmp(end, ".cases") == 0) failed += check_file(entry->d_name, &count);
+        if (end != NULL && strcmp(end, ".cases") == 0) check_file(entry->d_name, &tally);
     }
     closedir(folder);
-    print_message("%u cases, %u failed\n", count, failed);
-    assert_true(count >= CASES_AT_LEAST);
-    assert_int_equal(failed, 0);
+    print_message("%u cases, %u failed, %u for TCP alone\n", tally.run, tally.failed,
+                  tally.left_to_tcp);
+    assert_true(tally.run >= CASES_AT_LEAST);
+    assert_int_equal(tally.failed, 0);
 }
 
 static bool is_judged_right(const char *text)

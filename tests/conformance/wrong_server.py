@@ -1,14 +1,17 @@
 """A small SMTP server that is wrong on purpose, one fault at a time: the suite must find each.
 
-Without a fault it is a plain RFC 5321 receiver that keeps nothing.
+Without a fault it is a plain RFC 5321 receiver that keeps nothing. With a certificate it speaks TLS.
 """
 import re
 import socketserver
+import ssl
 import threading
 
 FAULTS = ("none", "lf-ends-data", "any-order", "two-replies", "closes-on-unknown", "one-read-one-command",
           "forgets-the-envelope-of-rset", "long-reply", "helo-lists", "acts-before-crlf", "case-of-verbs",
           "hundred-is-too-many", "chunks-are-commands")
+TLS_FAULTS = ("none", "runs-what-was-injected", "remembers-what-was-said-in-plain", "offers-tls-inside-tls",
+              "starts-tls-inside-tls", "greets-again", "goes-on-in-plain", "ignores-close-notify")
 END = {"lf-ends-data": re.compile(rb"(?:\A|\n)\.\r?\n")}
 PROPER_END = re.compile(rb"(?:\A|\r\n)\.\r\n")
 
@@ -19,11 +22,29 @@ class Session(socketserver.BaseRequestHandler):
         self.fault = self.server.fault
         self.is_greeted = self.has_sender = False
         self.recipients = 0
+        if self.server.tls == "implicit" and not self.start_tls():
+            return
         self.reply("220 wrong.test ESMTP")
         while True:
             line = self.take_line()
             if line is None or not self.command(line):
                 return
+
+    def finish(self):
+        self.request.close()
+
+    def is_secure(self):
+        return isinstance(self.request, ssl.SSLSocket)
+
+    def start_tls(self):
+        spare = self.request.dup()
+        try:
+            self.request = self.server.context.wrap_socket(self.request, server_side=True)
+        except OSError:  # it has closed its socket
+            self.request = spare
+            return False
+        spare.close()
+        return True
 
     def reply(self, *lines):
         text = "".join(f"{line}\r\n" for line in lines)
@@ -32,8 +53,11 @@ class Session(socketserver.BaseRequestHandler):
     def more(self):
         try:
             octets = self.request.recv(65536)
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             octets = b""
+        if not octets and self.is_secure() and self.fault == "ignores-close-notify":
+            self.request = self.request.unwrap()
+            octets = self.request.recv(65536)
         self.buffer += octets
         return bool(octets)
 
@@ -73,7 +97,38 @@ class Session(socketserver.BaseRequestHandler):
         self.reply(*lines)
 
     def do_EHLO(self, argument):
-        self.hello(argument, "250-wrong.test", "250-PIPELINING", "250-CHUNKING", "250 SIZE 100000000")
+        offers_tls = self.server.tls == "starttls" and (not self.is_secure() or self.fault == "offers-tls-inside-tls")
+        self.hello(argument, "250-wrong.test", "250-PIPELINING", "250-CHUNKING", *["250-STARTTLS"] * offers_tls,
+                   "250 SIZE 100000000")
+
+    def do_STARTTLS(self, argument):
+        if self.server.tls != "starttls":
+            self.reply("500 unknown")
+        elif self.is_secure() and self.fault != "starts-tls-inside-tls":
+            self.reply("554 twice")
+        elif argument:
+            self.reply("501 argument")
+        elif self.buffer and self.fault != "runs-what-was-injected":
+            self.reply("554 too early")
+            return False
+        else:
+            return self.upgrade()
+        return True
+
+    def upgrade(self):
+        self.reply("220 go on")
+        if self.is_secure():
+            return True
+        if not self.start_tls():
+            if self.fault == "goes-on-in-plain":
+                self.reply("500 this is no TLS")
+            return False
+        if self.fault != "remembers-what-was-said-in-plain":
+            self.is_greeted = False
+            self.reset()
+        if self.fault == "greets-again":
+            self.reply("220 wrong.test ESMTP")
+        return True
 
     def do_HELO(self, argument):
         if self.fault == "helo-lists":
@@ -156,10 +211,15 @@ class WrongServer(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, fault):
-        assert fault in FAULTS
+    def __init__(self, fault, tls="off", credentials=None):
+        """credentials: paths of certificate and key, for tls "starttls" and "implicit"."""
+        assert fault in (FAULTS if tls == "off" else TLS_FAULTS)
         super().__init__(("127.0.0.1", 0), Session)
         self.fault = fault
+        self.tls = tls
+        if tls != "off":
+            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self.context.load_cert_chain(*credentials)
         self.thread = threading.Thread(target=self.serve_forever, daemon=True)
         self.thread.start()
 

@@ -11,6 +11,8 @@ FILES = sorted(glob.glob(os.path.join(HERE, "..", "transcripts", "*.smtp")))
 # Servers with the options that O: lines ask for.
 OPTIONS = {("size_limit", "1000"): ("--size-limit", "1000"), ("size_limit", "10"): ("--size-limit", "10"),
            ("size_limit", "4"): ("--size-limit", "4"), ("recipients_max", "2"): ("--max-recipients", "2")}
+# The same with TLS: O: lines that hold together, and the options for them.
+TLS_OPTIONS = ((("tls",), ()), (("tls", "tls_required", "auth_tls_required"), ("--require-tls", "--auth-require-tls")))
 
 
 class Transcripts(unittest.TestCase):
@@ -35,6 +37,16 @@ class Transcripts(unittest.TestCase):
                 files = [path for path in FILES if f"O: {name} {value}\n" in open(path, encoding="latin-1").read()]
                 self.assertTrue(files)
                 self.replay(server, "--with", f"{name}={value}", files=files)
+
+    def test_servers_with_tls(self):
+        for names, options in TLS_OPTIONS:
+            wanted = {f"O: {name}\n" for name in names}
+            files = [path for path in FILES
+                     if {line for line in open(path, encoding="latin-1") if line.startswith("O: ")} == wanted]
+            self.assertTrue(files)
+            with self.subTest(names=names), harness.Server("--tls", "starttls", *options) as server:
+                output = self.replay(server, *(f"--with={name}" for name in names), files=files)
+                self.assertIn(" 0 failed, 0 skipped", output)
 
     def test_content_of_the_dialogues(self):
         """000 and 002 leave what the person typed."""

@@ -9,10 +9,8 @@ those with options (O: lines) that --with does not name. Exit status: 0 all pass
 """
 
 import argparse
-import contextlib
 import os
 import re
-import socket
 import sys
 import time
 
@@ -26,7 +24,7 @@ OCTETWISE_MAX = 700
 
 
 class Transcript:
-    """Steps are ("send", octets) and ("expect", [line, ...]), the lines of one reply."""
+    """Steps are ("send", octets), ("expect", [line, ...]), the lines of one reply, and ("handshake", None)."""
 
     def __init__(self, path):
         self.path = path
@@ -45,6 +43,8 @@ class Transcript:
             self.add_send(unescape(text) + (b"\r\n" if kind == "C:" else b""))
         elif kind == "S:":
             self.add_expect(text)
+        elif kind == "H:":
+            self.steps.append(("handshake", None))
         elif kind == "V:":
             self.verdicts.append(text.decode())
         elif kind == "O:":
@@ -65,6 +65,11 @@ class Transcript:
             lines.append(text)
         else:
             self.steps.append(("expect", [text]))
+
+    def parts(self):
+        """The steps in plain, and those inside TLS."""
+        index = next((index for index, (kind, _) in enumerate(self.steps) if kind == "handshake"), len(self.steps))
+        return [part for part in (self.steps[:index], self.steps[index + 1:]) if part]
 
     def client(self):
         return b"".join(step for kind, step in self.steps if kind == "send")
@@ -93,8 +98,7 @@ class Dialogue(conform_dialogue.Dialogue):
 
     def expect_silence(self):
         """The client's end is closed: the server has to close too, without another reply."""
-        with contextlib.suppress(OSError):  # it may have closed already
-            self.socket.shutdown(socket.SHUT_WR)
+        self.say_no_more()
         self.expect_end()
 
 
@@ -102,20 +106,28 @@ def run_stepwise(transcript, dialogue):
     for kind, step in transcript.steps:
         if kind == "send":
             dialogue.send(step)
+        elif kind == "handshake":
+            dialogue.handshake()
         else:
             dialogue.expect(step)
 
 
+def run_parts(transcript, dialogue, send):
+    """All that is said in plain, then all that is said inside TLS, if there is a handshake."""
+    for index, part in enumerate(transcript.parts()):
+        if index > 0:
+            dialogue.handshake()
+        send(dialogue, b"".join(step for kind, step in part if kind == "send"))
+        for wanted in (step for kind, step in part if kind == "expect"):
+            dialogue.expect(wanted)
+
+
 def run_whole(transcript, dialogue):
-    dialogue.send(transcript.client())
-    for wanted in transcript.expected():
-        dialogue.expect(wanted)
+    run_parts(transcript, dialogue, Dialogue.send)
 
 
 def run_octetwise(transcript, dialogue):
-    send_octetwise(dialogue, transcript.client())
-    for wanted in transcript.expected():
-        dialogue.expect(wanted)
+    run_parts(transcript, dialogue, send_octetwise)
 
 
 def run(transcript, address, timeout, name, runner):

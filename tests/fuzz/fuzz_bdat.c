@@ -304,6 +304,7 @@ static struct trace_setup choose_setup(const uint8_t *choices)
     setup.offers_not = 0;
     setup.bad_commands_max = 2 * OPERATIONS_MAX; /* OPERATION_ENVELOPE is two commands */
     setup.is_auth_required = false;
+    setup.is_tls_required = false;
     setup.is_out_of_service = false;
     /* How long a line is that gets its end by normalizing nobody said. */
     if (setup.bare_newline == SMTP_BARE_NORMALIZE) setup.has_strict_lines = false;

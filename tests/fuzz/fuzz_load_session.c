@@ -128,11 +128,23 @@ static void see_event(struct run *run, enum load_session_event event, uint32_t c
     if (event == LOAD_EVENT_REJECT) CHECK(session->failure_code / 100 == 5);
     if (event == LOAD_EVENT_PROTOCOL) CHECK(session->state == LOAD_OVER);
     if (code == 421) CHECK(session->state == LOAD_OVER);
+    bool needs_tls = run->script.tls != LOAD_TLS_OFF;
+    if (event == LOAD_EVENT_READY && needs_tls) CHECK(session->is_secure);
+    if (needs_tls && !session->is_secure) CHECK(session->wants != LOAD_WANTS_AUTH);
     if (load_session_is_blamed(session)) CHECK(load_session_has_message(session));
     CHECK(session->recipients_answered <= run->script.recipients_max);
     CHECK(session->recipients_accepted <= session->recipients_answered);
     if (session->state == LOAD_AWAIT_DOT && session->wants == LOAD_WANTS_NOTHING)
         CHECK(session->dots_awaited > 0);
+}
+
+/* The handshake takes no time here: the next octets come by TLS. */
+static void secure(struct run *run)
+{
+    CHECK(run->session.wants == LOAD_WANTS_NOTHING);
+    CHECK(!run->session.is_secure);
+    see_event(run, load_session_secure(&run->session, &run->script), 0);
+    CHECK(run->session.is_secure);
 }
 
 /* False once the session is over. */
@@ -150,6 +162,7 @@ static bool take_chunk(struct run *run, struct bytes chunk)
             load_session_reply(&run->session, &run->script, &line, is_last);
         see_event(run, told, is_last ? line.code : 0);
         if (is_judgement(told)) follow(run);
+        if (run->session.state == LOAD_AWAIT_TLS) secure(run);
         if (!run->is_late || run->lines % 2 == 0) send_wanted(run);
     }
     CHECK(run->session.wants == LOAD_WANTS_NOTHING);
@@ -161,7 +174,11 @@ static void run_session(struct run *run, const uint8_t *choices, struct bytes in
 {
     *run = (struct run){.messages_max = choices[1] & 15u, .is_late = (choices[1] & 16) != 0};
     enum load_pipelining pipelining = (enum load_pipelining)(choices[0] & 3);
-    if ((choices[1] & 32) != 0) pipelining = LOAD_PIPELINING_BDAT;
+    enum load_tls_mode tls = LOAD_TLS_OFF;
+    if ((choices[1] & 32) != 0) {
+        tls = (enum load_tls_mode)(pipelining % LOAD_TLS_COUNT);
+        pipelining = LOAD_PIPELINING_BDAT;
+    }
     uint32_t recipients = 1 + (choices[0] >> 2 & 3u);
     load_script_open(&run->script, "load.test", "a@b.test", "user@sink.test", recipients,
                      pipelining);
@@ -171,10 +188,12 @@ static void run_session(struct run *run, const uint8_t *choices, struct bytes in
     if ((choices[0] & 32) != 0) CHECK(load_script_authenticate(&run->script, "user:password"));
     if ((choices[0] & 64) != 0) load_script_vary_recipients(&run->script, recipients + 3, 1);
     if ((choices[0] & 128) != 0) CHECK(load_script_spread(&run->script, "a.test:2,b.test", 1));
+    run->script.tls = tls;
     run->out = malloc(load_script_group_max(&run->script));
     CHECK(run->out != NULL);
-    load_session_init(&run->session);
+    load_session_init(&run->session, &run->script);
     load_reply_init(&run->reply);
+    if (run->session.state == LOAD_AWAIT_TLS) secure(run);
     while (input.size > 0) {
         uint64_t size = chunk_max == 0 || chunk_max > input.size ? input.size : chunk_max;
         if (!take_chunk(run, bytes_take(&input, size))) break;

@@ -94,6 +94,25 @@ struct load_result *load_result_sample_open(void)
     return &result;
 }
 
+struct load_result *load_result_sample_open_tls(void)
+{
+    struct load_result *sample = load_result_sample_open();
+    struct load_handshakes *handshakes = &sample->tally.handshakes;
+
+    config.tls = LOAD_TLS_STARTTLS;
+    config.tls_resumes = true;
+    config.tls_name = "mx.test";
+    handshakes->full = 20;
+    handshakes->resumed = 2000;
+    handshakes->full_in_time = 10;
+    handshakes->resumed_in_time = 1900;
+    handshakes->truncated = 3;
+    load_handshakes_add_suite(handshakes, "TLSv1.3", "TLS_AES_256_GCM_SHA384", 2020);
+    sample->tls_memory_max = 3 << 20;
+    load_tally_tls_error(&sample->tally, LOAD_PHASE_TLS, "unable to get local issuer certificate");
+    return sample;
+}
+
 void load_result_sample_close(void)
 {
     load_tally_close(&result.tally);

@@ -138,6 +138,60 @@ static void test_open_loop(void **state)
     assert_int_equal(config.arrival.arrival, LOAD_ARRIVAL_POISSON);
 }
 
+static void test_tls(void **state)
+{
+    (void)state;
+    assert_int_equal(read_line("127.0.0.1:25"), LOAD_CONFIG_READY);
+    assert_int_equal(config.tls, LOAD_TLS_OFF);
+    assert_null(config.tls_name);
+    assert_int_equal(read_line("--tls starttls localhost:25"), LOAD_CONFIG_READY);
+    assert_int_equal(config.tls, LOAD_TLS_STARTTLS);
+    assert_string_equal(config.tls_name, "localhost");
+    assert_false(config.tls_verifies || config.tls_resumes);
+    assert_int_equal(
+        read_line("--tls implicit --tls-resume --tls-verify --tls-ca x --tls-name mx.test [::1]"),
+        LOAD_CONFIG_READY);
+    assert_int_equal(config.tls, LOAD_TLS_IMPLICIT);
+    assert_true(config.tls_verifies && config.tls_resumes);
+    assert_string_equal(config.tls_ca, "x");
+    assert_string_equal(config.tls_name, "mx.test");
+}
+
+/* Of a target without a host: that of the address it stands for. */
+static void test_the_name_is_the_targets(void **state)
+{
+    static const char *const targets[][2] = {{"--tls implicit 127.0.0.1:25", "127.0.0.1"},
+                                             {"--tls implicit -4 :2600", "127.0.0.1"},
+                                             {"--tls implicit -6 2600", "::1"},
+                                             {"--tls implicit [::1]:26", "::1"},
+                                             {"--tls implicit ::1", "::1"},
+                                             {"--tls implicit inet:localhost:26", "localhost"},
+                                             {"--tls implicit", "127.0.0.1"}};
+    (void)state;
+
+    for (size_t index = 0; index < sizeof targets / sizeof targets[0]; index++) {
+        assert_int_equal(read_line(targets[index][0]), LOAD_CONFIG_READY);
+        assert_string_equal(config.tls_name, targets[index][1]);
+    }
+    assert_int_equal(read_line("--tls implicit unix:/tmp/x"), LOAD_CONFIG_READY);
+    assert_null(config.tls_name);
+    assert_wrong("--tls implicit --tls-verify unix:/tmp/x", "--tls-name NAME");
+    assert_int_equal(read_line("--tls implicit --tls-verify --tls-name a unix:/tmp/x"),
+                     LOAD_CONFIG_READY);
+}
+
+static void test_tls_that_goes_unused_is_refused(void **state)
+{
+    (void)state;
+    assert_wrong("--tls-ca x", "--tls-ca goes with --tls starttls");
+    assert_wrong("--tls off --tls-verify", "--tls-verify goes with");
+    assert_wrong("--tls-resume", "--tls-resume goes with");
+    assert_wrong("--tls-name x", "--tls-name goes with");
+    assert_wrong("--tls implicit --tls-ca x", "only --tls-verify looks");
+    assert_wrong("--tls on", "starttls");
+    assert_wrong("--tls implicit --tls-name a<b", "--tls-name");
+}
+
 static void test_wrong_values(void **state)
 {
     (void)state;
@@ -239,6 +293,9 @@ int main(void)
         cmocka_unit_test(test_every_option),
         cmocka_unit_test(test_targets),
         cmocka_unit_test(test_open_loop),
+        cmocka_unit_test(test_tls),
+        cmocka_unit_test(test_the_name_is_the_targets),
+        cmocka_unit_test(test_tls_that_goes_unused_is_refused),
         cmocka_unit_test(test_wrong_values),
         cmocka_unit_test(test_no_text_becomes_a_command),
         cmocka_unit_test(test_public_addresses),

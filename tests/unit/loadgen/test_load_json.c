@@ -28,6 +28,13 @@ static int open_json(void **state)
     return root == NULL ? -1 : 0;
 }
 
+static int open_tls_json(void **state)
+{
+    (void)state;
+    root = load_json_make(load_result_sample_open_tls());
+    return root == NULL ? -1 : 0;
+}
+
 static int close_json(void **state)
 {
     (void)state;
@@ -89,11 +96,24 @@ static void test_numbers(void **state)
 
 static void test_what_does_not_apply_is_null(void **state)
 {
-    static const char *const paths[] = {
-        "config.arrival",        "config.rate_per_s", "totals.due", "rates.due_per_s",
-        "latency.response",      "latency.lateness",  "phases.tls", "phases.mail",
-        "phases.auth",           "delivery",          "watch",      "warmup",
-        "verdict.checks.steady", "config.duration_ns"};
+    static const char *const paths[] = {"config.arrival",
+                                        "config.rate_per_s",
+                                        "totals.due",
+                                        "rates.due_per_s",
+                                        "latency.response",
+                                        "latency.lateness",
+                                        "phases.tls",
+                                        "phases.mail",
+                                        "phases.auth",
+                                        "tls",
+                                        "config.tls_name",
+                                        "phases.starttls",
+                                        "config.tls_ca",
+                                        "delivery",
+                                        "watch",
+                                        "warmup",
+                                        "verdict.checks.steady",
+                                        "config.duration_ns"};
     (void)state;
     for (size_t index = 0; index < sizeof paths / sizeof paths[0]; index++)
         if (!json_is_null(at(paths[index]))) fail_msg("%s is not null", paths[index]);
@@ -116,6 +136,34 @@ static void test_replies_and_errors(void **state)
     assert_string_equal(json_string_value(json_object_get(error, "class")), "connection");
     assert_string_equal(json_string_value(json_object_get(error, "errno")), "ECONNRESET");
     assert_string_equal(json_string_value(json_object_get(error, "detail")), "reset");
+}
+
+static void test_tls(void **state)
+{
+    json_t *errors = at("errors");
+    (void)state;
+
+    assert_string_equal(json_string_value(at("config.tls")), "starttls");
+    assert_true(json_is_true(at("config.tls_resume")));
+    assert_true(json_is_false(at("config.tls_verify")));
+    assert_string_equal(json_string_value(at("config.tls_name")), "mx.test");
+    assert_memory_equal(json_string_value(at("tool.tls_library")), "OpenSSL 3.", 10);
+    assert_int_equal(json_integer_value(at("tls.full")), 20);
+    assert_int_equal(json_integer_value(at("tls.resumed")), 2000);
+    assert_true(json_real_value(at("tls.full_per_s")) == 5.0);
+    assert_true(json_real_value(at("tls.resumed_per_s")) == 950.0);
+    assert_int_equal(json_integer_value(at("tls.truncated")), 3);
+    assert_int_equal(json_integer_value(at("tls.memory_max_bytes")), 3 << 20);
+    json_t *suite = json_array_get(at("tls.suites"), 0);
+    assert_string_equal(json_string_value(json_object_get(suite, "version")), "TLSv1.3");
+    assert_string_equal(json_string_value(json_object_get(suite, "cipher")),
+                        "TLS_AES_256_GCM_SHA384");
+    assert_int_equal(json_integer_value(json_object_get(suite, "count")), 2020);
+    json_t *error = json_array_get(errors, json_array_size(errors) - 1);
+    assert_string_equal(json_string_value(json_object_get(error, "detail")), "tls");
+    assert_true(json_is_null(json_object_get(error, "errno")));
+    assert_string_equal(json_string_value(json_object_get(error, "text")),
+                        "unable to get local issuer certificate");
 }
 
 static void test_intervals_are_columns(void **state)
@@ -146,6 +194,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_numbers, open_json, close_json),
         cmocka_unit_test_setup_teardown(test_what_does_not_apply_is_null, open_json, close_json),
         cmocka_unit_test_setup_teardown(test_replies_and_errors, open_json, close_json),
+        cmocka_unit_test_setup_teardown(test_tls, open_tls_json, close_json),
         cmocka_unit_test_setup_teardown(test_intervals_are_columns, open_json, close_json),
         cmocka_unit_test(test_a_full_disk_is_told),
     };

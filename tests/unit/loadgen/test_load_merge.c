@@ -80,6 +80,12 @@ static void test_counts_and_histograms_are_added(void **state)
         histogram_record(&both, (1000 + index) * CLOCK_NS_PER_US);
         histogram_record(&both, 3 * (1000 + index) * CLOCK_NS_PER_US);
     }
+    a->result.tls_memory_max = 300;
+    b->result.tls_memory_max = 400;
+    a->result.tally.handshakes.full = 4;
+    load_handshakes_add_suite(&a->result.tally.handshakes, "TLSv1.3", "A", 4);
+    b->result.tally.handshakes.full = 5;
+    load_handshakes_add_suite(&b->result.tally.handshakes, "TLSv1.3", "A", 5);
     assert_int_equal(load_merge_add(a, b), 0);
     assert_int_equal(result->tally.outcomes[LOAD_OUTCOME_ACCEPTED], 2 * 19988);
     assert_int_equal(result->tally.replies[LOAD_PHASE_DOT][251], 24);
@@ -96,6 +102,9 @@ static void test_counts_and_histograms_are_added(void **state)
     assert_int_equal(result->plan->workers, 4);
     assert_true(result->busy_max_ratio == 0.99);
     assert_true(result->is_aborted);
+    assert_int_equal(result->tls_memory_max, 700);
+    assert_int_equal(result->tally.handshakes.full, 9);
+    assert_int_equal(result->tally.handshakes.suites[0].count, 9);
     histogram_close(&both);
 }
 
@@ -158,6 +167,9 @@ static void test_what_does_not_add_up_is_refused(void **state)
     b->config.is_lmtp = true;
     assert_refused("LMTP");
     b->config.is_lmtp = false;
+    b->config.tls = LOAD_TLS_IMPLICIT;
+    assert_refused("tls is off in one result and implicit in another");
+    b->config.tls = LOAD_TLS_OFF;
     b->result.run = a->result.run;
     assert_refused("run 0000000000abcdef is there twice");
 }

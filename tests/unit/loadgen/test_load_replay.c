@@ -101,7 +101,7 @@ static void play(const char *file, uint64_t number, const char *const *steps)
     script = (struct load_script){0};
     load_script_open(&script, "a", "b@c", "d@e", 1, LOAD_PIPELINING_AUTO);
     load_script_replay(&script, &dialogues);
-    load_session_init(&session);
+    load_session_init(&session, &script);
     run_step('S', "220 mx");
     run_step('=', "ready");
     assert_int_equal(session.state, LOAD_IDLE);

@@ -210,6 +210,24 @@ static void test_after_a_fault_nothing_is_taken(void **state)
     assert_int_equal(reply.fault, LOAD_REPLY_FAULT_CODE);
 }
 
+static void test_between_replies(void **state)
+{
+    static const char *const texts[] = {"",           "220 a\r\n",  "220-a\r\n220 b\r\n",
+                                        "2",          "220 a\r",    "220-a\r\n",
+                                        "220 a\r\n2", "220-a\r\n22"};
+    struct load_reply_line line;
+    (void)state;
+
+    for (size_t index = 0; index < sizeof texts / sizeof texts[0]; index++) {
+        struct bytes input = bytes_from_text(texts[index]);
+        struct load_reply reply;
+        load_reply_init(&reply);
+        while (load_reply_step(&reply, &input, &line) != LOAD_REPLY_WANTS_INPUT)
+            assert_int_equal(reply.fault, LOAD_REPLY_FAULT_NONE);
+        assert_int_equal(load_reply_is_between(&reply), index < 3);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +237,7 @@ int main(void)
         cmocka_unit_test(test_octets_without_an_end_are_bounded),
         cmocka_unit_test(test_lines_of_a_reply_are_bounded),
         cmocka_unit_test(test_after_a_fault_nothing_is_taken),
+        cmocka_unit_test(test_between_replies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

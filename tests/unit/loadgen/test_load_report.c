@@ -114,6 +114,39 @@ static void test_the_mode_that_was_not_offered_is_named(void **state)
     free(text);
 }
 
+static void test_tls(void **state)
+{
+    struct load_result *result = load_result_sample_open_tls();
+    (void)state;
+
+    render(result);
+    assert_narrow();
+    assert_has("tls starttls, TLSv1.3 TLS_AES_256_GCM_SHA384, not verified, resumed\n");
+    assert_has("handshakes           20 full          2 000 resumed\n");
+    assert_has("                    5.0 full/s        950.0 resumed/s\n");
+    assert_has("                      3 closed by the server without close_notify\n");
+    assert_has("OpenSSL           3 MiB held at most\n");
+    assert_has("error                 1  connection tls at tls\n                         unable to "
+               "get local issuer certificate\n");
+    free(text);
+    load_handshakes_add_suite(&result->tally.handshakes, "TLSv1.2", "ECDHE-ECDSA-CHACHA20-POLY1305",
+                              7);
+    result->tally.handshakes.suites_beyond = 9;
+    render(result);
+    assert_narrow();
+    assert_has("tls starttls, several ciphers, not verified, resumed\n");
+    assert_has("                      7 TLSv1.2 ECDHE-ECDSA-CHACHA20-POLY1305\n");
+    assert_has("                      9 of others\n");
+    load_result_sample_close();
+    free(text);
+    result = load_result_sample_open();
+    render(result);
+    assert_has_not("tls");
+    assert_has_not("OpenSSL");
+    load_result_sample_close();
+    free(text);
+}
+
 static void test_too_few_samples_show_no_percentile(void **state)
 {
     struct load_result *result = load_result_sample_open();
@@ -211,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_last_two_lines),
         cmocka_unit_test(test_reasons_are_wrapped),
         cmocka_unit_test(test_the_mode_that_was_not_offered_is_named),
+        cmocka_unit_test(test_tls),
         cmocka_unit_test(test_too_few_samples_show_no_percentile),
         cmocka_unit_test(test_histogram_rows),
         cmocka_unit_test(test_one_sample_has_a_histogram_too),

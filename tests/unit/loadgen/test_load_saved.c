@@ -31,13 +31,26 @@ static int open_sample(void **state)
     return saved == NULL || sample == NULL ? -1 : 0;
 }
 
+/* The same over TLS. */
+static int open_tls_sample(void **state)
+{
+    int error = open_sample(state);
+    json_decref(sample);
+    load_result_sample_close();
+    result = load_result_sample_open_tls();
+    sample = load_json_make(result);
+    return error;
+}
+
 static int close_sample(void **state)
 {
     (void)state;
     json_decref(sample);
     load_result_sample_close();
     free(saved);
-    return unlink(path);
+    int error = unlink(path);
+    (void)strcpy(path + strlen(path) - 6, "XXXXXX");
+    return error;
 }
 
 static void save(const json_t *root)
@@ -116,13 +129,17 @@ static void test_a_file_of_before_is_read(void **state)
         {"totals", "sessions_in_time"}, {"totals", "expected"},
         {"latency", "unfinished"},      {"latency", "late_own"},
         {"intervals", "p50_ns"},        {"intervals", "p99_ns"},
-        {"intervals", "due"},
+        {"intervals", "due"},           {"config", "tls_resume"},
+        {"config", "tls_verify"},       {"config", "tls_ca"},
+        {"config", "tls_name"},         {"tool", "tls_library"},
+        {"phases", "starttls"},
     };
     char error[LOAD_SAVED_ERROR_MAX];
     json_t *root = json_deep_copy(sample);
     (void)state;
 
     (void)json_object_del(root, "errors_beyond");
+    (void)json_object_del(root, "tls");
     for (size_t index = 0; index < sizeof later / sizeof later[0]; index++)
         (void)json_object_del(json_object_get(root, later[index][0]), later[index][1]);
     save(root);
@@ -234,6 +251,34 @@ static void harm_all(json_t *root, json_t *at, uint32_t depth, uint32_t *tried, 
     }
 }
 
+static void test_tls_comes_out_as_it_went_in(void **state)
+{
+    char error[LOAD_SAVED_ERROR_MAX];
+    (void)state;
+
+    save(sample);
+    if (!load_saved_open(saved, path, error)) fail_msg("%s", error);
+    json_t *again = load_json_make(&saved->result);
+    assert_true(json_equal(json_object_get(again, "tls"), json_object_get(sample, "tls")));
+    assert_true(json_equal(json_object_get(again, "errors"), json_object_get(sample, "errors")));
+    json_decref(again);
+    load_saved_close(saved);
+}
+
+static void test_tls_that_is_none_is_refused(void **state)
+{
+    json_t *root = json_deep_copy(sample);
+    (void)state;
+
+    (void)json_object_set_new(json_object_get(root, "tls"), "full", json_integer(-1));
+    save(root);
+    assert_refused("\"tls\" is no account of handshakes");
+    (void)json_object_set_new(json_object_get(root, "config"), "tls", json_string("perhaps"));
+    save(root);
+    assert_refused("\"tls\" is none");
+    json_decref(root);
+}
+
 static void test_a_harmed_file_is_refused_or_read(void **state)
 {
     json_t *root = json_deep_copy(sample);
@@ -258,5 +303,12 @@ int main(void)
         cmocka_unit_test(test_escapes_reach_no_terminal),
         cmocka_unit_test(test_a_harmed_file_is_refused_or_read),
     };
-    return cmocka_run_group_tests(tests, open_sample, close_sample);
+    const struct CMUnitTest tls_tests[] = {
+        cmocka_unit_test(test_the_text_is_that_of_the_run),
+        cmocka_unit_test(test_tls_comes_out_as_it_went_in),
+        cmocka_unit_test(test_tls_that_is_none_is_refused),
+        cmocka_unit_test(test_a_harmed_file_is_refused_or_read),
+    };
+    int failed = cmocka_run_group_tests(tests, open_sample, close_sample);
+    return failed + cmocka_run_group_tests(tls_tests, open_tls_sample, close_sample);
 }

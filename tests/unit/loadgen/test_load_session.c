@@ -143,7 +143,7 @@ static void open_script(enum load_pipelining pipelining, uint32_t recipients)
 /* With the script as it is. */
 static void play(const char *const *steps)
 {
-    load_session_init(&session);
+    load_session_init(&session, &script);
     sequence = 0;
     last_event = LOAD_EVENT_NONE;
     for (; *steps != NULL; steps++)
@@ -526,7 +526,7 @@ static void test_recipients_are_numbered_through_the_run(void **state)
     (void)state;
 
     load_script_open(&script, "c", "", "plain", 3, LOAD_PIPELINING_GROUP);
-    load_session_init(&session);
+    load_session_init(&session, &script);
     session.state = LOAD_IDLE;
     session.mode = LOAD_PIPELINING_GROUP;
     load_session_begin(&session, &script, 1);
@@ -945,68 +945,6 @@ static void test_smtputf8_has_to_be_offered(void **state)
     assert_true(script.needs_utf8);
 }
 
-/* ---- AUTH ---- */
-
-static void run_auth(const char *const *steps)
-{
-    open_script(LOAD_PIPELINING_AUTO, 1);
-    assert_true(load_script_authenticate(&script, "user:pass:word"));
-    play(steps);
-}
-
-/* base64 of NUL user NUL pass:word */
-#define AUTH "C: AUTH PLAIN AHVzZXIAcGFzczp3b3Jk|"
-#define AUTH_GREETING                                                                              \
-    "S: 220 mx", "C: EHLO client.test|", "S: 250-mx", "S: 250-PIPELINING", "S: 250 AUTH PLAIN",    \
-        "=: none"
-
-static void test_auth(void **state)
-{
-    static const char *const steps[] = {AUTH_GREETING, AUTH,   "S: 235 ok", "=: ready",
-                                        ">: begin",    "G: 1", NULL};
-    (void)state;
-    run_auth(steps);
-    assert_int_equal(session.mode, LOAD_PIPELINING_GROUP);
-}
-
-static void test_auth_refused(void **state)
-{
-    static const char *const wrong[] = {AUTH_GREETING, AUTH,         "S: 535 no", "=: unusable",
-                                        "C: QUIT|",    "S: 221 bye", NULL};
-    static const char *const busy[] = {AUTH_GREETING, AUTH, "S: 421 busy", "=: unusable", NULL};
-    static const char *const asked[] = {AUTH_GREETING, AUTH, "S: 334 ", "=: protocol", NULL};
-    static const char *const early[] = {AUTH_GREETING, "S: 235 ok", "=: protocol", NULL};
-    (void)state;
-    run_auth(wrong);
-    assert_int_equal(session.state, LOAD_OVER);
-    run_auth(busy);
-    assert_int_equal(session.state, LOAD_OVER);
-    run_auth(asked);
-    assert_int_equal(session.state, LOAD_OVER);
-    run_auth(early);
-}
-
-static void test_credentials(void **state)
-{
-    char text[LOAD_AUTH_TEXT_MAX + 10];
-    (void)state;
-
-    open_script(LOAD_PIPELINING_AUTO, 1);
-    assert_false(load_script_authenticate(&script, "user"));
-    assert_false(load_script_authenticate(&script, ":password"));
-    assert_false(load_script_authenticate(&script, ""));
-    assert_int_equal(script.auth_size, 0);
-    assert_true(load_script_authenticate(&script, "user:"));
-    memset(text, 'x', sizeof text);
-    text[4] = ':';
-    text[LOAD_AUTH_TEXT_MAX - 1] = '\0';
-    assert_true(load_script_authenticate(&script, text));
-    assert_true(script.auth_size <= load_script_group_max(&script));
-    text[LOAD_AUTH_TEXT_MAX - 1] = 'x';
-    text[LOAD_AUTH_TEXT_MAX] = '\0';
-    assert_false(load_script_authenticate(&script, text));
-}
-
 /* ---- what differs from message to message ---- */
 
 /* Recipients of message `number`, counted in what is written of it. */
@@ -1015,7 +953,7 @@ static uint32_t count_recipients(uint64_t number)
     uint8_t octets[8000];
     uint32_t count = 0;
 
-    load_session_init(&session);
+    load_session_init(&session, &script);
     session.state = LOAD_IDLE;
     session.mode = LOAD_PIPELINING_GROUP;
     load_session_begin(&session, &script, number);
@@ -1053,7 +991,7 @@ static void test_recipients_that_vary_are_numbered_apart(void **state)
 
     open_script(LOAD_PIPELINING_OFF, 1);
     load_script_vary_recipients(&script, 4, 7);
-    load_session_init(&session);
+    load_session_init(&session, &script);
     session.state = LOAD_IDLE;
     session.mode = LOAD_PIPELINING_OFF;
     load_session_begin(&session, &script, 3);
@@ -1073,7 +1011,7 @@ static void test_recipients_vary_in_stream(void **state)
     load_script_vary_recipients(&script, 3, 11);
     while (count_recipients(first) != 1 || count_recipients(first + 1) != 3)
         first++;
-    load_session_init(&session);
+    load_session_init(&session, &script);
     session.state = LOAD_IDLE;
     session.mode = LOAD_PIPELINING_STREAM;
     load_session_begin(&session, &script, first);
@@ -1180,9 +1118,6 @@ int main(void)
         cmocka_unit_test(test_chunk_line),
         cmocka_unit_test(test_8bitmime_where_it_is_offered),
         cmocka_unit_test(test_smtputf8_has_to_be_offered),
-        cmocka_unit_test(test_auth),
-        cmocka_unit_test(test_auth_refused),
-        cmocka_unit_test(test_credentials),
         cmocka_unit_test(test_recipients_vary),
         cmocka_unit_test(test_recipients_that_vary_are_numbered_apart),
         cmocka_unit_test(test_recipients_vary_in_stream),

@@ -110,6 +110,28 @@ static void test_kinds_of_error_are_bounded(void **state)
     assert_int_equal(one.errors_beyond, 5);
 }
 
+/* What TLS fails of is told apart by its text alone. */
+static void test_failures_of_tls(void **state)
+{
+    (void)state;
+    load_tally_tls_error(&one, LOAD_PHASE_TLS, "not TLS");
+    load_tally_tls_error(&one, LOAD_PHASE_TLS, "not TLS");
+    load_tally_tls_error(&one, LOAD_PHASE_TLS, "no common cipher");
+    load_tally_error(&one, LOAD_PHASE_TLS, LOAD_OUTCOME_CONNECTION, 0);
+    load_tally_tls_error(&other, LOAD_PHASE_TLS, "no common cipher");
+    load_handshakes_count(&other.handshakes, true, true);
+    load_tally_merge(&one, &other);
+    assert_int_equal(one.error_count, 3);
+    assert_int_equal(one.errors[0].count, 2);
+    assert_int_equal(one.errors[1].count, 2);
+    assert_string_equal(one.errors[1].why, "no common cipher");
+    assert_int_equal(one.errors[1].kind, LOAD_OUTCOME_CONNECTION);
+    assert_string_equal(load_tally_error_detail(one.errors[1].number), "tls");
+    assert_string_equal(one.errors[2].why, "");
+    assert_string_equal(load_tally_error_detail(one.errors[2].number), "closed");
+    assert_int_equal(one.handshakes.resumed, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -120,6 +142,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_merge, open_tallies, close_tallies),
         cmocka_unit_test_setup_teardown(test_kinds_of_error_are_bounded, open_tallies,
                                         close_tallies),
+        cmocka_unit_test_setup_teardown(test_failures_of_tls, open_tallies, close_tallies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -136,12 +136,32 @@ static void used_addresses_are_seen(void **state)
     assert_int_equal(net_check_free(&bound), 0);
 }
 
+static void hosts_are_told(void **state)
+{
+    static const char *const hosts[][2] = {{"mx.test:25", "mx.test"},
+                                           {"mx.test", "mx.test"},
+                                           {"[::1]:25", "::1"},
+                                           {"::1", "::1"},
+                                           {"inet:127.0.0.1:25", "127.0.0.1"}};
+    static const char *const none[] = {":25", "25", "unix:/tmp/x", "", "[::1", "inet:25"};
+    char host[NET_HOST_MAX];
+    (void)state;
+
+    for (size_t index = 0; index < sizeof hosts / sizeof hosts[0]; index++) {
+        assert_true(net_host(host, hosts[index][0]));
+        assert_string_equal(host, hosts[index][1]);
+    }
+    for (size_t index = 0; index < sizeof none / sizeof none[0]; index++)
+        assert_false(net_host(host, none[index]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_read), cmocka_unit_test(nonsense_gets_a_sentence),
         cmocka_unit_test(loopback_is_known),  cmocka_unit_test(ports_are_told),
         cmocka_unit_test(peers_are_told),     cmocka_unit_test(used_addresses_are_seen),
+        cmocka_unit_test(hosts_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -179,6 +179,7 @@ static void see_starttls(struct run *run)
     }
     if (!smtp_replies_have_room(&run->replies, SMTP_REPLY_MAX)) flush(run);
     smtp_session_start_tls(&run->session, &run->replies);
+    run->trace->handshake_at = run->trace->taken_size + run->chunk.size;
     CHECK(!smtp_session_has_transaction(&run->session));
     CHECK(smtp_session_helo(&run->session).size == 0);
     run->is_open = false;

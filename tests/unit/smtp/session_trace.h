@@ -57,6 +57,7 @@ struct session_trace {
     struct trace_text replies; /* replies alone, with the greeting                  */
     struct trace_text content; /* of all stored messages                            */
     uint64_t taken_size;       /* octets of input that were taken before the hang-up */
+    uint64_t handshake_at;     /* of those, what was said in plain; 0: no TLS began */
     uint32_t stored_count;
     enum smtp_state state; /* at the end */
     bool is_injected;      /* input behind STARTTLS ended it */

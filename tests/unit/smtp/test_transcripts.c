@@ -14,11 +14,19 @@
 /* Longer ones are cut at no more than about this many places. */
 #define CUTS_MAX 2000
 
+/* Always cut where the handshake is, if there is one. */
+static void run(struct session_trace *trace, const struct transcript *transcript,
+                struct trace_cuts cuts)
+{
+    cuts.handshake_at = transcript->handshake_at;
+    session_trace_run(trace, &transcript->setup, trace_text_view(&transcript->input), &cuts);
+}
+
 static void check_run(const struct transcript *transcript, const char *name,
                       const struct trace_cuts *cuts, const struct session_trace *whole)
 {
     struct session_trace trace;
-    session_trace_run(&trace, &transcript->setup, trace_text_view(&transcript->input), cuts);
+    run(&trace, transcript, *cuts);
     struct bytes replies = trace_text_view(&trace.replies);
     struct bytes content = trace_text_view(&trace.content);
     if (!transcript_matches(transcript, replies)) {
@@ -49,8 +57,7 @@ static void check_file(const char *name)
     }
 
     check_run(&transcript, name, &(struct trace_cuts){0}, NULL);
-    session_trace_run(&whole, &transcript.setup, trace_text_view(&transcript.input),
-                      &(struct trace_cuts){0});
+    run(&whole, &transcript, (struct trace_cuts){0});
     uint64_t step = size > CUTS_MAX ? size / CUTS_MAX + 1 : 1;
     for (uint64_t at = 1; at < size; at += step)
         check_run(&transcript, name, &(struct trace_cuts){.at = at}, &whole);

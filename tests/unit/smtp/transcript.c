@@ -80,6 +80,12 @@ static void read_option(struct trace_setup *setup, struct bytes text)
         setup->is_lmtp = true;
     else if (bytes_equal(name, BYTES("auth_required")))
         setup->is_auth_required = true;
+    else if (bytes_equal(name, BYTES("tls")))
+        setup->offers_tls = true;
+    else if (bytes_equal(name, BYTES("tls_required")))
+        setup->is_tls_required = true;
+    else if (bytes_equal(name, BYTES("auth_tls_required")))
+        setup->is_auth_tls_required = true;
     else if (bytes_equal(name, BYTES("out_of_service")))
         setup->is_out_of_service = true;
     else if (bytes_equal(name, BYTES("size_limit")))
@@ -111,6 +117,10 @@ static void read_line(struct transcript *transcript, struct bytes line)
     case 'S':
         trace_text_put(&transcript->replies, line);
         trace_text_put_octet(&transcript->replies, '\n');
+        return;
+    case 'H':
+        CHECK(transcript->handshake_at == 0);
+        transcript->handshake_at = transcript->input.size;
         return;
     case 'V':
         read_verdict(&transcript->setup, line);

@@ -14,6 +14,7 @@ struct transcript {
     struct trace_text input;   /* C and c                    */
     struct trace_text replies; /* S, one a line, without CR  */
     struct trace_text content; /* B and b                    */
+    uint64_t handshake_at;     /* H: in `input`; 0: none     */
 };
 
 void transcript_open(struct transcript *transcript, const char *path);
