@@ -340,11 +340,6 @@ static void act_on_event(struct load_clients *clients, struct load_client *clien
     case LOAD_EVENT_NONE:
         break;
     case LOAD_EVENT_READY:
-        clients->has_ehlo = true;
-        clients->tally.sessions[client->session.mode]++;
-        if (clients->has_begun && clients->now_ns >= clients->measure_ns &&
-            clients->now_ns < clients->end_ns)
-            clients->tally.sessions_in_time++;
         load_standing_mark_ready(clients, client);
         break;
     case LOAD_EVENT_GO_AHEAD:
@@ -430,48 +425,54 @@ static void take_lines(struct load_clients *clients, struct load_client *client,
     }
 }
 
-/* Of a connection that is being left, too: only for whether the server says that it ends. */
-static void take_plaintext(struct load_clients *clients, struct load_client *client)
+/* --session behind STARTTLS: there is no greeting to come. */
+static void take_handshake(struct load_clients *clients, struct load_client *client)
 {
-    take_lines(clients, client, tls_stream_plaintext(client->tls));
-    if (client->tls != NULL) *tls_stream_plaintext(client->tls) = bytes_make(NULL, 0);
+    enum load_session_event event = load_session_secure(&client->session, clients->script);
+    if (event == LOAD_EVENT_READY) load_standing_mark_ready(clients, client);
 }
 
-static void take_ciphertext(struct load_clients *clients, struct load_client *client,
-                            struct bytes input)
+/*
+ * The next octets in plain, or NULL: the ciphertext is used up, or the connection is over. Of one
+ * that is being left nothing is read, but whether the server says that it ends.
+ */
+static struct bytes *decrypt(struct load_clients *clients, struct load_client *client,
+                             struct bytes *ciphertext)
 {
-    /* Whatever a step brings may end the connection, and the stream with it. */
+    /* Whatever was read may have ended the connection, and the stream with it. */
     while (client->tls != NULL) {
-        switch (load_tls_step(clients, client, &input)) {
-        case TLS_ESTABLISHED:
-            if (client->state == LOAD_CLIENT_UP)
-                act_on_event(clients, client,
-                             load_session_secure(&client->session, clients->script),
-                             LOAD_PHASE_TLS);
-            break;
+        struct bytes *plaintext = tls_stream_plaintext(client->tls);
+        *plaintext = bytes_make(NULL, 0);
+        switch (load_tls_step(clients, client, ciphertext)) {
         case TLS_PLAINTEXT:
-            take_plaintext(clients, client);
+            return plaintext;
+        case TLS_ESTABLISHED:
+            if (client->state == LOAD_CLIENT_UP) take_handshake(clients, client);
             break;
         case TLS_ENDED:
             if (client->state == LOAD_CLIENT_UP) lose(clients, client, LOAD_OUTCOME_CONNECTION, 0);
-            return;
+            return NULL;
         case TLS_FAILED:
             if (client->state == LOAD_CLIENT_UP) lose_tls(clients, client);
-            return;
+            return NULL;
         case TLS_WANT_INPUT:
         case TLS_WANT_FLUSH:
-            return;
+            return NULL;
         }
     }
+    return NULL;
 }
 
 static void take_input(struct load_clients *clients, struct load_client *client, struct bytes input)
 {
+    struct bytes *text = &input;
+
     clients->tally.received_bytes += input.size;
-    if (client->tls == NULL)
-        take_lines(clients, client, &input);
-    else
-        take_ciphertext(clients, client, input);
+    if (client->tls != NULL) text = decrypt(clients, client, &input);
+    while (text != NULL) {
+        take_lines(clients, client, text);
+        text = client->tls == NULL ? NULL : decrypt(clients, client, &input);
+    }
     if (client->state != LOAD_CLIENT_UP) return;
     if (client->session.state == LOAD_AWAIT_TLS && client->tls == NULL) {
         begin_tls(clients, client);

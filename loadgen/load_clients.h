@@ -132,6 +132,13 @@ static inline bool load_clients_are_done(const struct load_clients *clients)
     return clients->done == clients->count;
 }
 
+/* Whether this is the measured time: neither warm-up nor drain. */
+static inline bool load_clients_are_measured(const struct load_clients *clients)
+{
+    return clients->has_begun && clients->now_ns >= clients->measure_ns &&
+           clients->now_ns < clients->end_ns;
+}
+
 /* Time since `earlier_ns`; none if the clock was read later than that batch's. */
 static inline uint64_t load_clients_since(const struct load_clients *clients, uint64_t earlier_ns)
 {

@@ -26,6 +26,9 @@ void load_standing_mark_down(struct load_clients *clients, struct load_client *c
 
 void load_standing_mark_ready(struct load_clients *clients, struct load_client *client)
 {
+    clients->has_ehlo = true;
+    clients->tally.sessions[client->session.mode]++;
+    if (load_clients_are_measured(clients)) clients->tally.sessions_in_time++;
     load_standing_settle(clients, client);
     client->failures = 0;
     if (client->is_down) clients->down--;

@@ -14,6 +14,8 @@ void load_standing_settle(struct load_clients *clients, struct load_client *clie
 
 /* A failure: the next connect waits, and the population lacks one. */
 void load_standing_mark_down(struct load_clients *clients, struct load_client *client);
+
+/* Its session is greeted. */
 void load_standing_mark_ready(struct load_clients *clients, struct load_client *client);
 
 /* How long it waits until it connects again, behind failures in a row. */

@@ -56,11 +56,9 @@ bool load_tls_begin(struct load_clients *clients, struct load_client *client)
 static void count_handshake(struct load_clients *clients, const struct load_client *client)
 {
     struct load_tally *tally = &clients->tally;
-    bool is_in_time = clients->has_begun && clients->now_ns >= clients->measure_ns &&
-                      clients->now_ns < clients->end_ns;
-
     histogram_record(&tally->phases[LOAD_PHASE_TLS], load_clients_since(clients, client->asked_ns));
-    load_handshakes_count(&tally->handshakes, tls_stream_was_resumed(client->tls), is_in_time);
+    load_handshakes_count(&tally->handshakes, tls_stream_was_resumed(client->tls),
+                          load_clients_are_measured(clients));
     load_handshakes_add_suite(&tally->handshakes, tls_stream_version(client->tls),
                               tls_stream_cipher(client->tls), 1);
 }

@@ -14,7 +14,6 @@ import wrong_server  # noqa: E402
 from test_conform import CASES, NEED_TLS, SETS, as_options, conform, flags  # noqa: E402
 
 
-@unittest.skipUnless(harness.has_tls(), "this ringsink is built without TLS")
 class OnRingsinkWithTls(test_conform.Demanding):
     def test_on_the_way_there(self):
         """In plain, with what STARTTLS brings."""
