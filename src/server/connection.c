@@ -157,7 +157,7 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
                                            struct connection *connection, struct bytes *data)
 {
     if (connection_is_closing(connection)) return CONNECTION_TOOK_ALL;
-    deadline_touch(&connection->deadline, shared->now_ns);
+    if (connection->channel == NULL) deadline_touch(&connection->deadline, shared->now_ns);
     transport_flush_later(shared, connection);
     if (has_backlog(connection)) {
         pause_input(shared, connection, data);
@@ -222,7 +222,8 @@ static void send_completed(struct connection_shared *shared, struct connection *
             result == -EPIPE || result == -ECONNRESET ? CLOSE_PEER_GONE : CLOSE_SEND_FAILED, true);
         return;
     }
-    deadline_touch(&connection->deadline, shared->now_ns);
+    if (channel_is_plain(connection->channel))
+        deadline_touch(&connection->deadline, shared->now_ns);
     if (!transport_sent(connection, (uint32_t)result)) {
         counter_add(&shared->counters->short_sends, 1);
         transport_flush_later(shared, connection);

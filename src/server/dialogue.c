@@ -341,7 +341,8 @@ static enum dialogue_stop advance_secured(struct connection_shared *shared,
         case TLS_ESTABLISHED:
             channel_is_up(shared, connection);
             break;
-        case TLS_PLAINTEXT:
+        case TLS_PLAINTEXT: /* pieces of records and keys that change keep nobody busy */
+            deadline_touch(&connection->deadline, shared->now_ns);
             break;
         case TLS_ENDED:
             dialogue_end_of_input(shared, connection);

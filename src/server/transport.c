@@ -75,14 +75,17 @@ static void watch_pipelining(struct connection_shared *shared, struct connection
 }
 
 /* Ciphertext to send: replies that may leave are encrypted as far as there is room. */
-ASIDE static struct bytes encrypt(struct connection *connection)
+ASIDE static struct bytes encrypt(struct connection_shared *shared, struct connection *connection)
 {
     struct channel *channel = connection->channel;
     struct bytes replies = outbox_sendable(&connection->outbox);
     uint64_t size = replies.size;
     if (channel->state == CHANNEL_UP && size > 0) {
         if (!tls_stream_write(channel->stream, &replies)) channel->state = CHANNEL_FAILED;
-        if (replies.size < size) outbox_sent(&connection->outbox, (uint32_t)(size - replies.size));
+        if (replies.size < size) {
+            outbox_sent(&connection->outbox, (uint32_t)(size - replies.size));
+            deadline_touch(&connection->deadline, shared->now_ns);
+        }
     }
     return tls_stream_sendable(channel->stream);
 }
@@ -92,7 +95,7 @@ bool transport_send(struct connection_shared *shared, struct connection *connect
     CHECK(!connection->is_sending);
     struct bytes outgoing = channel_is_plain(connection->channel)
                                 ? outbox_sendable(&connection->outbox)
-                                : encrypt(connection);
+                                : encrypt(shared, connection);
     if (outgoing.size == 0) return false;
     watch_pipelining(shared, connection);
     connection->is_sending = true;

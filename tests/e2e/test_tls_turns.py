@@ -1,5 +1,8 @@
 """Turns to shake hands where clients misbehave or have gone: nobody is forgotten, none waits longer than it must."""
+import contextlib
+import select
 import socket
+import subprocess
 import time
 import unittest
 
@@ -62,6 +65,48 @@ class Turns(unittest.TestCase):
             self.assertEqual(client.reply()[:3], b"421")
             self.assertEqual(client.ends(), "close_notify")
             self.assertLess(time.monotonic() - began, 3 * harness.SLOWNESS)
+
+    def ends_in_time(self, client, talk):
+        """However often it talks, if it says nothing: 421 where its idle time is over."""
+        began = time.monotonic()
+        while time.monotonic() - began < 10 * harness.SLOWNESS:
+            talk()
+            if select.select([client], [], [], 0.2)[0]:
+                self.assertGreater(time.monotonic() - began, 0.8)
+                return
+        self.fail("it is still there")
+
+    def test_pieces_of_a_record_say_nothing(self):
+        server = self.serve("--tls-timeout=60s", "--idle-timeout=1s")
+        with implicit(server.tls_port) as client:
+            client.begin()
+            pieces = iter(client.encrypted(b"NOOP " + b"x" * 400 + b"\r\n"))
+            self.ends_in_time(client.socket, lambda: client.socket.send(bytes([next(pieces)])))
+            self.assertEqual(client.reply()[:3], b"421")
+
+    def test_new_keys_say_nothing(self):
+        """`openssl s_client` changes its keys by "k", and asks for new ones of the server's by "K"."""
+        server = self.serve("--tls-timeout=60s", "--idle-timeout=1s")
+        for letter in (b"k\n", b"K\n"):
+            with self.subTest(letter=letter), subprocess.Popen(
+                    ["openssl", "s_client", "-connect", f"127.0.0.1:{server.tls_port}", "-tls1_3"], stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0) as client:
+                said = b""
+                while not (said.endswith(b"\r\n") and b"220 " in said):
+                    said += client.stdout.read(1)
+
+                def talk():
+                    with contextlib.suppress(BrokenPipeError):
+                        client.stdin.write(letter)
+
+                began = time.monotonic()
+                while client.poll() is None:
+                    talk()
+                    self.assertLess(time.monotonic() - began, 10 * harness.SLOWNESS)
+                    time.sleep(0.2)
+                said = client.stdout.read()
+                self.assertIn(b"421 ", said)
+                self.assertGreaterEqual(said.count(b"KEYUPDATE"), 3)
 
     def test_a_turn_comes_as_soon_as_it_is_free(self):
         server = self.serve("--tls-timeout=60s")
