@@ -270,7 +270,7 @@ static void test_dialogues_begin_inside(void **state)
 
 /* base64 of NUL user NUL pass:word */
 #define PLAIN      "C: AUTH PLAIN AHVzZXIAcGFzczp3b3Jk|"
-#define AUTH(what) "S: 220 mx", EHLO, "S: 250-mx", "S: 250-PIPELINING", "S: 250 " what, "=: none"
+#define AUTH(what) "S: 220 mx", EHLO, "S: 250-mx", "S: 250-PIPELINING", ("S: 250 " what), "=: none"
 
 static void run_auth(const char *const *steps)
 {
