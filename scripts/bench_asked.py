@@ -1,6 +1,8 @@
 """What a whole run of scripts/bench has to show, beside what it showed: one row a figure, out of the kept lines."""
 import statistics
 
+from bench_cells import SPEED
+
 NOT_MEASURED = "not measured"
 PAIRS = 9
 MIB = 2**20
@@ -32,6 +34,16 @@ class Lines:
         others = {line["repetition"]: line[name] for line in self.rows(cell, other)}
         ratios = [line[name] / others[line["repetition"]] for line in self.rows(cell, one) if others.get(line["repetition"])]
         return (statistics.median(ratios), len(ratios)) if ratios else (None, 0)
+
+
+    def agreed(self, cell):
+        """What the contenders of a cell agreed on with their clients: version and cipher, by who."""
+        return {line["contender"]: (line["tls_version"], line["tls_cipher"]) for line in self.lines
+                if line["cell"] == cell and "tls_version" in line}
+
+    def costs(self, cell, contender):
+        """CPU time an octet, by turn."""
+        return {line["repetition"]: line["cpu_ns_per_octet"] for line in self.rows(cell, contender)}
 
 
 def row(what, asked, measured, is_met):
@@ -143,6 +155,73 @@ def others(found):
     return rows
 
 
+# ---- TLS ----
+
+OTHERS_OVER_TLS = (("postfix", "Postfix's smtpd"), ("nodemailer", "nodemailer's smtp-server"))
+
+
+def unlike(found, cell):
+    """Who agreed on what, where that is not one cipher for all: such figures say nothing of one another. Else None."""
+    agreed = found.agreed(cell)
+    if len(set(agreed.values())) < 2:
+        return None
+    return "not compared: " + ", ".join(f"{name} with {' '.join(suite)}" for name, suite in agreed.items())
+
+
+def beside_others(found, cell, name, figure):
+    """"12.3x Postfix's smtpd, ..."; None if one of them was not measured."""
+    ratios = [(found.ratio(cell, name, other, figure), called) for other, called in OTHERS_OVER_TLS]
+    return None if any(ratio is None for ratio, _ in ratios) else ", ".join(f"{ratio:.1f}x {called}" for ratio, called in ratios)
+
+
+def compared(what, found, cell, text):
+    """A row that asks for no limit; text: what was measured, or None."""
+    strange = unlike(found, cell)
+    return row(what, "compared", strange or text or NOT_MEASURED, True if text and not strange else None)
+
+
+def handshakes(found):
+    rows = []
+    for kind, cell in (("full", "tls-handshake-full"), ("resumed", "tls-handshake-resumed")):
+        rate = found.median(cell, "ringsink-discard", "handshakes_per_s")
+        others = beside_others(found, cell, "ringsink-discard", "handshakes_per_s")
+        rows.append(compared(f"TLS handshakes/s, {kind}", found, cell, rate and others and f"{rate:,.0f}; {others}"))
+    return rows
+
+
+def over_tls(found):
+    rows = []
+    for what, cell, figure in (("messages/s over TLS, 1 KB `stream`", "tls-stream-1k-200", "messages_per_s"),
+                               ("MB/s over TLS, 1 MB", "tls-bulk-1m-32", "mb_per_s")):
+        for kind in ("discard", "page"):
+            name = f"ringsink-{kind}, TLS"
+            plain = found.ratio(cell, name, f"ringsink-{kind}, plain", figure)
+            others = beside_others(found, cell, name, figure)
+            rows.append(compared(f"{what}, `{kind}`, beside plain and others", found, cell,
+                                 plain and others and f"{plain:.2f}x plain; {others}"))
+    return rows
+
+
+def bulk(found, kind):
+    """The median, over the rounds, of an octet's cost over TLS beside its cost in plain and the cipher's own."""
+    cell, name = "tls-bulk-1m-32", f"ringsink-{kind}, TLS"
+    what = f"server CPU per octet over TLS beside plain and the cipher alone, 1 MB, `{kind}`"
+    tls, plain, alone = (found.costs(cell, who) for who in (name, f"ringsink-{kind}, plain", SPEED))
+    ciphers = {line["tls_cipher"] for who in (name, SPEED) for line in found.rows(cell, who)}
+    rounds = [number for number in tls if number in plain and number in alone]
+    if not rounds or len(ciphers) != 1:
+        return at_most(what, None, 1.3)
+    costs = [statistics.median(cost[number] for number in rounds) for cost in (tls, plain, alone)]
+    ratio = statistics.median(tls[number] / (plain[number] + alone[number]) for number in rounds)
+    few = "" if len(rounds) >= PAIRS else ": too few"
+    judged = at_most(what, ratio, 1.3, beside=" ({:.2f} ns for {:.2f} + {:.2f}; {} pairs{})".format(*costs, len(rounds), few))
+    return (*judged[:3], "-") if few else judged
+
+
+def tls(found):
+    return [*handshakes(found), *over_tls(found), bulk(found, "discard"), bulk(found, "page")]
+
+
 def audits(found):
     seen = [line["audit"] for line in found.lines if "audit" in line]
     bad = sum(not audit["is_clean"] for audit in seen)
@@ -155,4 +234,4 @@ def audits(found):
 def rows_of(lines):
     """what, asked, measured, met"""
     found = Lines(lines)
-    return [made for part in (beside_sink, beside_floor, instructions, others, latency, audits) for made in part(found)]
+    return [made for part in (beside_sink, beside_floor, instructions, others, latency, tls, audits) for made in part(found)]

@@ -16,10 +16,11 @@ MANY_OVER_S = 1.5
 WAVES_OVER_S = 15  # until smtp-sink has answered what is in flight
 AUDIT_S = 0.5
 CLEAN_PAGES_S = 0.5
-START_S = {"ringsink-page": 2.5, "ringsink-page-2-workers": 2.5, "postfix": 4.0, "haraka": 3.0, "aiosmtpd": 1.5, "nodemailer": 1.5}
+START_S = {"ringsink-page": 2.5, "ringsink-page-2-workers": 2.5, "ringsink-page-tls": 2.5, "postfix": 4.0, "postfix-tls": 4.0,
+           "haraka": 3.0, "aiosmtpd": 1.5, "nodemailer": 1.5, "nodemailer-tls": 1.5}
 START_OTHERS_S = 0.7
 # Their first load makes processes, or compiles: one more goes before the system calls are counted.
-STARTS_SLOWLY = {"nodemailer", "haraka", "aiosmtpd", "go", "postfix", "bhm"}
+STARTS_SLOWLY = {"nodemailer", "nodemailer-tls", "haraka", "aiosmtpd", "go", "postfix", "postfix-tls", "bhm"}
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,20 @@ class Load:
     window: int = 1
     per_connection: int = 0
     options: tuple = ()
+    tls: str = "off"  # starttls, implicit
+    resumes: bool = False
+    scenario: str = "deliver"  # connect-only: handshakes instead of messages
+    messages: int = 0  # so many, however long that takes
 
     def name(self):
         each = ", a connection a message" if self.per_connection == 1 else ""
         window = f", {self.window} in flight" if self.window > 1 else ""
         return f"{self.connections:,} x {self.length}, {self.mode}{window}{each}"
+
+
+# The client that is none: what a cipher costs by itself.
+SPEED = "openssl-speed"
+SPEED_S = 3
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ class Contender:
     repetitions: int = REPETITIONS
     seconds: float = SECONDS
     label: str = ""
-    client: str = "loadgen"  # or floor-client
+    client: str = "loadgen"  # or floor-client, or SPEED, which has no server
 
     def name(self):
         return self.label or self.server
@@ -96,6 +106,28 @@ def all_cpus(name, why, load):
 
 
 PEERS = "nodemailer haraka aiosmtpd go postfix"
+TLS_PEERS = ("postfix", "nodemailer")
+HANDSHAKES = Load(50, "1k", "off", tls="implicit", scenario="connect-only")
+
+
+def over_tls(load, repetitions, names):
+    return tuple(Contender(f"{name}-tls", replace(load, tls="implicit"), repetitions, label=name) for name in names)
+
+
+def handshakes(name, why, resumes):
+    load = replace(HANDSHAKES, resumes=resumes)
+    return Cell(name, why, (*over_tls(load, REPETITIONS, ("ringsink-discard",)),
+                            Contender("ringsink-discard-tls", replace(load, tls="starttls"), label="ringsink-discard, STARTTLS"),
+                            *over_tls(load, REPETITIONS, TLS_PEERS)), base="postfix")
+
+
+def beside_plain(load, repetitions, messages):
+    """Each of ringsink's processes listens for both. What is stored is as much in both: a page of the spool costs more the
+    first time after it was written back."""
+    loads = {"discard": load, "page": replace(load, messages=messages)}
+    return tuple(Contender(f"ringsink-{kind}-tls", replace(loads[kind], tls=tls), repetitions, label=f"ringsink-{kind}, {text}")
+                 for kind in loads for tls, text in (("implicit", "TLS"), ("off", "plain")))
+
 
 CELLS = [
     cell("each-1k-200", "lock-step, a connection a message: what smtp-source does by default", each(200),
@@ -150,6 +182,15 @@ CELLS = [
     Cell("client-1m-32", "the same with large messages", (
         Contender("floor", Load(32, "1m", "stream"), label="loadgen"),
         Contender("floor", Load(32, "1m", "stream"), label="floor-client", client="floor-client")), base="floor-client"),
+    handshakes("tls-handshake-full", "TLS handshakes: connect, shake hands, greet, QUIT, again", False),
+    handshakes("tls-handshake-resumed", "the same by tickets", True),
+    Cell("tls-stream-1k-200", "1 KB over TLS beside plain, and beside others over TLS; persistent connections",
+         (*beside_plain(Load(200, "1k", "stream"), REPETITIONS, 100000), *over_tls(Load(200, "1k", "stream"), REPETITIONS, TLS_PEERS)),
+         base="postfix"),
+    Cell("tls-bulk-1m-32", "1 MB likewise; in each round what the cipher alone costs, by `openssl speed`",
+         (*beside_plain(Load(32, "1m", "stream"), PAIRS, 1000),
+          Contender("", Load(0, "16k", ""), PAIRS, SPEED_S, label=SPEED, client=SPEED),
+          *over_tls(Load(32, "1m", "stream"), 5, TLS_PEERS)), base="postfix"),
     Cell("half-1k-1000", "open loop at half of smtp-sink's own maximum, 60 s each: the dot, the worst stall", tuple(
         Contender(server, Load(1000, "1k", "group"), 5, 12) for server in ("ringsink-page", "smtp-sink")),
         kind="half", plan_s=160),
@@ -164,12 +205,18 @@ CELLS = [
 BY_NAME = {cell.name: cell for cell in CELLS}
 
 
+def has_server(contender):
+    return contender.client != SPEED
+
+
 def is_audited(contender):
     return contender.client == "loadgen" and contender.server.startswith("ringsink-") and "discard" not in contender.server
 
 
 def over_s(contender):
     """What connecting and draining take."""
+    if not has_server(contender):
+        return 0
     if contender.load.connections < MANY:
         return RUN_OVER_S
     return WAVES_OVER_S if contender.server == "smtp-sink" else MANY_OVER_S
@@ -190,11 +237,13 @@ def planned_s(cell):
     if cell.kind != "closed":
         return cell.plan_s
     total = 0
-    for server in {contender.server for contender in cell.contenders}:
+    for server in {contender.server for contender in cell.contenders if has_server(contender)}:
         total += START_S.get(server, START_OTHERS_S)
     for contender in cell.contenders:
-        untimed = contender.seconds / 2 + over_s(contender)
-        total += untimed * (2 if contender.server in STARTS_SLOWLY else 1) + contender.repetitions * run_s(contender)
+        total += contender.repetitions * run_s(contender)
+        if has_server(contender):
+            untimed = contender.seconds / 2 + over_s(contender)
+            total += untimed * (2 if contender.server in STARTS_SLOWLY else 1)
     return total
 
 
@@ -207,10 +256,10 @@ def shortened(cell, seconds, repetitions):
 
 
 def plan_text(cells):
-    lines = [f"{'cell':16} {'about':>6}  what"]
+    lines = [f"{'cell':21} {'about':>6}  what"]
     for cell in cells:
         names = ", ".join(f"{contender.name()} x {contender.repetitions}" for contender in cell.contenders)
-        lines.append(f"{cell.name:16} {planned_s(cell):4.0f} s  {cell.why}" + (f"\n{'':26}{names}" if names else ""))
+        lines.append(f"{cell.name:21} {planned_s(cell):4.0f} s  {cell.why}" + (f"\n{'':31}{names}" if names else ""))
     total = sum(planned_s(cell) for cell in cells)
     runs = sum(contender.repetitions for cell in cells for contender in cell.contenders)
     lines.append(f"{len(cells)} cells, {runs} runs, about {total / 60:.0f} minutes")

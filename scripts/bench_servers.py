@@ -5,11 +5,13 @@ import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 
 import bench_packages
 import bench_processes
+import bench_tls
 import measuring
 from bench_packages import peers
 from measuring import BUILD
@@ -83,12 +85,18 @@ class Process:
     def version(self):
         return None
 
+    def port_for(self, _):
+        """Where a client finds TLS of that kind, or none: most have one port."""
+        return self.port
+
 
 class Ringsink(Process):
     """durability: discard, page, disk. fresh: the first minutes, when every page of the spool is new."""
 
-    def __init__(self, name, home, cpus, durability, is_fresh=False, threads=1, spool_size=None):
+    def __init__(self, name, home, cpus, durability, is_fresh=False, threads=1, spool_size=None, certificate=None):
         super().__init__(name, home, cpus)
+        self.certificate = certificate
+        self.tls_port = measuring.free_port() if certificate else None
         self.durability = durability
         self.is_warm = durability == "page" and not is_fresh
         self.spool_size = spool_size or ("512Mi" if self.is_warm else "8Gi")
@@ -98,7 +106,16 @@ class Ringsink(Process):
 
     def command(self):
         return [f"{BUILD}/ringsink", f"127.0.0.1:{self.port}", "-t", str(self.threads), "--spool", self.spool, "--spool-size",
-                self.spool_size, "--durability", self.durability]
+                self.spool_size, "--durability", self.durability, *self.tls_options()]
+
+    def tls_options(self):
+        if self.certificate is None:
+            return []
+        return ["--tls", "both", "--tls-listen", f"127.0.0.1:{self.tls_port}", "--cert", self.certificate.file, "--key",
+                self.certificate.key]
+
+    def port_for(self, tls):
+        return self.tls_port if tls == "implicit" else self.port
 
     def start(self, count=1):
         self.processes = [measuring.start_server(["taskset", "-c", self.cpus, *self.command()], self.log,
@@ -146,12 +163,13 @@ class SmtpSink(Process):
 
 
 class Peer(Process):
-    """Somebody else's server, as tests/e2e runs it: relay is its class."""
+    """Somebody else's server, as tests/e2e runs it: relay is its class, and what it further knows."""
 
-    def __init__(self, name, home, cpus, relay_class, version):
+    def __init__(self, name, home, cpus, relay_class, version, **known):
         super().__init__(name, home, cpus)
         self.relay_class = relay_class
         self.told_version = version
+        self.known = known
 
     def start(self, count=1):
         cpus = self.cpus
@@ -160,7 +178,7 @@ class Peer(Process):
         def start(relay, *command):
             return base.start(relay, "taskset", "-c", cpus, *command)
         # Packages are looked for under the class's name.
-        self.relay = type(base.__name__, (base,), {"start": start})(0)
+        self.relay = type(base.__name__, (base,), {"start": start, **self.known})(0)
         self.port = self.relay.port
         return self
 
@@ -178,6 +196,40 @@ class Peer(Process):
 
 class Postfix(receivers.PostfixReceiver):
     SETTINGS = f"default_process_limit = {POSTFIX_PROCESSES}"
+
+
+class OverTls:
+    """A relay that shakes hands before it greets; who asks whether it listens trusts it."""
+
+    certificate = None
+
+    def connect(self):
+        trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        trusting.check_hostname = False
+        trusting.verify_mode = ssl.CERT_NONE
+        return trusting.wrap_socket(super().connect())
+
+
+class PostfixTls(OverTls, Postfix):
+    """Tickets are by tlsmgr, as in its own master.cf."""
+
+    SERVICES = (Postfix.SERVICES.replace("- - smtpd", "- - smtpd -o smtpd_tls_wrappermode=yes")
+                + "tlsmgr unix - - n 1000? 1 tlsmgr\n")
+
+    def prepare(self):
+        command = super().prepare()
+        with open(os.path.join(self.configuration, "main.cf"), "a", encoding="utf-8") as file:
+            file.write(f"smtpd_tls_security_level = encrypt\n"
+                       f"smtpd_tls_chain_files = {self.certificate.key}, {self.certificate.file}\n")
+        return command
+
+
+class SmtpServerTls(OverTls, receivers.SmtpServer):
+    SCRIPT = receivers.SmtpServer.SCRIPT.replace("new SMTPServer({", """const {readFileSync} = require('fs');
+new SMTPServer({secure: true, key: readFileSync(process.argv[2]), cert: readFileSync(process.argv[3]), """)
+
+    def prepare(self):
+        return [*super().prepare(), self.certificate.key, self.certificate.file]
 
 
 class Go(peers.Relay):
@@ -211,17 +263,35 @@ class Haraka(peers.Relay):
         return self.home.inside(peers.need("node", "nodejs"), os.path.join(package, "bin", "haraka"), "-c", self.home.path)
 
 
-def node_version():
-    return subprocess.run([peers.need("node", "nodejs"), "--version"], capture_output=True, text=True, check=False).stdout.strip()
+def node_says(expression):
+    command = [peers.need("node", "nodejs"), "-p", expression]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def npm_version(folder):
     with open(os.path.join(folder, "package.json")) as file:
-        return json.load(file)["version"] + ", node " + node_version()
+        return json.load(file)["version"] + ", node " + node_says("process.version")
+
+
+def nodemailer_version():
+    return npm_version(os.path.join(peers.node_modules(), "smtp-server"))
+
+
+def postfix_version():
+    return receivers.version("postfix")
 
 
 def peer(relay_class, version):
     return lambda name, home, cpus: Peer(name, home, cpus, relay_class, version)
+
+
+def ringsink_tls(durability):
+    return lambda name, home, cpus: Ringsink(name, home, cpus, durability, certificate=bench_tls.certificate(home))
+
+
+def peer_tls(relay_class, version, library):
+    return lambda name, home, cpus: Peer(name, home, cpus, relay_class, lambda: f"{version()}, OpenSSL {library()}",
+                                         certificate=bench_tls.certificate(home))
 
 
 # name: how it is made of name, home and CPUs
@@ -235,13 +305,16 @@ SERVERS = {
     "floor-epoll": Floor,
     "smtp-sink": SmtpSink,
     "smtp-sink-each-cpu": lambda *where: SmtpSink(*where, count=os.cpu_count() or 1),
-    "nodemailer": peer(receivers.SmtpServer,
-                       lambda: npm_version(os.path.join(peers.node_modules(), "smtp-server"))),
+    "nodemailer": peer(receivers.SmtpServer, nodemailer_version),
     "haraka": peer(Haraka, lambda: npm_version(bench_packages.haraka())),
     "aiosmtpd": peer(receivers.Aiosmtpd, lambda: receivers.version("python3-aiosmtpd")),
     "go": peer(Go, lambda: receivers.version("golang-github-emersion-go-smtp-dev")),
     "bhm": peer(Bhm, lambda: receivers.version("postal")),
-    "postfix": peer(Postfix, lambda: receivers.version("postfix")),
+    "postfix": peer(Postfix, postfix_version),
+    "ringsink-page-tls": ringsink_tls("page"),
+    "ringsink-discard-tls": ringsink_tls("discard"),
+    "nodemailer-tls": peer_tls(SmtpServerTls, nodemailer_version, lambda: node_says("process.versions.openssl")),
+    "postfix-tls": peer_tls(PostfixTls, postfix_version, lambda: receivers.version("libssl3")),
 }
 # Each has a process or a spool of its own in every run.
 PER_RUN = {"ringsink-page-fresh"}

@@ -32,9 +32,29 @@ void channels_close(struct channels *channels)
     *channels = (struct channels){0};
 }
 
+/* Takes those out of the queue who gave up waiting. */
+static void forget_the_gone(struct channels *channels)
+{
+    struct queue waiting = channels->waiting;
+    struct queue_link *link = NULL;
+    channels->waiting = (struct queue){0};
+    while ((link = queue_pop(&waiting)) != NULL) {
+        struct channel *channel = QUEUE_OWNER(link, struct channel, turn_link);
+        if (channel->connection != NULL)
+            queue_push(&channels->waiting, link);
+        else
+            blocks_give_back(&channels->pool, channel);
+    }
+}
+
+/* Where the pool is used up, half of it or more is theirs who are gone: the walk pays off. */
 struct channel *channel_open(struct channels *channels, struct connection *connection)
 {
     struct channel *channel = blocks_take(&channels->pool);
+    if (channel == NULL) {
+        forget_the_gone(channels);
+        channel = blocks_take(&channels->pool);
+    }
     if (channel != NULL) *channel = (struct channel){.connection = connection};
     return channel;
 }

@@ -84,6 +84,7 @@ RARE static void refuse_channel(struct connection_shared *shared, struct connect
         return;
     }
     dialogue_forget_channel(shared, connection);
+    dialogue_end_handshake(shared, connection);
     smtp_session_refuse(&connection->session, SMTP_NO_TLS);
     connection->is_step_owed = true; /* the 454 */
     queue_resume(shared, connection);

@@ -143,6 +143,12 @@ void dialogue_begin_handshake(struct connection_shared *shared, struct connectio
     deadline_begin_handshake(&connection->deadline, &shared->rules, shared->wheel, shared->now_ns);
 }
 
+void dialogue_end_handshake(struct connection_shared *shared, struct connection *connection)
+{
+    deadline_begin(&connection->deadline, &shared->rules, shared->wheel, shared->now_ns);
+    dialogue_begin_request(shared, connection);
+}
+
 /* STARTTLS: its turn has come, the 220 is the last that leaves unencrypted (RFC 3207 4). */
 void dialogue_promise_tls(struct connection_shared *shared, struct connection *connection)
 {
@@ -291,7 +297,7 @@ RARE static void channel_is_up(struct connection_shared *shared, struct connecti
                  tls_stream_version(stream), tls_stream_cipher(stream),
                  tls_stream_was_resumed(stream) ? ", resumed" : "");
     }
-    dialogue_begin_request(shared, connection);
+    dialogue_end_handshake(shared, connection);
     if (!connection->channel->is_asked_for) dialogue_greet(shared, connection);
 }
 

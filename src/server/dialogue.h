@@ -43,6 +43,9 @@ void dialogue_reclaim_stash(struct connection_shared *shared, struct connection 
 /* The client wants to shake hands from now on. */
 void dialogue_begin_handshake(struct connection_shared *shared, struct connection *connection);
 
+/* It is over, or not to be: the client may be silent as long as any other. */
+void dialogue_end_handshake(struct connection_shared *shared, struct connection *connection);
+
 /* STARTTLS: its turn has come, the 220 is the last that leaves unencrypted (RFC 3207 4). */
 void dialogue_promise_tls(struct connection_shared *shared, struct connection *connection);
 void dialogue_forget_channel(struct connection_shared *shared, struct connection *connection);

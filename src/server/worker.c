@@ -643,7 +643,7 @@ static uint64_t sleep_time(struct worker *worker)
     }
     bool has_work = !worker->shared.is_stalled &&
                     (worker->deferred_count > 0 || !queue_is_empty(&worker->shared.to_resume));
-    if (has_work) return 1;
+    if (has_work || channels_have_turn(&worker->shared.channels)) return 1;
     uint64_t sleep_ns = wheel_sleep_ns(&worker->wheel, clock_now_ns(), SLEEP_MAX_NS);
     return sleep_ns > 0 ? sleep_ns : 1;
 }

@@ -304,8 +304,8 @@ static void take_quit(struct smtp_turn *turn, const struct smtp_command *command
 }
 
 /*
- * Why TLS may not begin here; SMTP_REPLY_OK: it may. Like other servers this one takes STARTTLS
- * before EHLO (RFC 5321 4.1.4 wants that before transactions only) and in a transaction.
+ * Why TLS may not begin here; SMTP_REPLY_OK: it may. Like Postfix this takes STARTTLS before EHLO,
+ * which RFC 5321 4.1.4 wants before transactions, and like Postfix and Exim in a transaction.
  */
 static enum smtp_reply judge_starttls(const struct smtp_session *session,
                                       const struct smtp_command *command)

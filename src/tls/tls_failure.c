@@ -2,6 +2,8 @@
 
 #include "base/check.h"
 
+#include <stdbool.h>
+
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -11,7 +13,10 @@ struct failure {
     const char *text;
 };
 
-/* RFC 8446 6.2, RFC 5246 7.2.2. OpenSSL tells the alert's number behind an offset. */
+/* OpenSSL tells an alert's number behind an offset; errors of all its libraries are far beyond. */
+#define ALERTS_END (SSL_AD_REASON_OFFSET + 256)
+
+/* RFC 8446 6.2, RFC 5246 7.2.2. */
 static const struct failure alerts[] = {
     {10, "the peer says: unexpected message"},
     {20, "the peer says: bad record"},
@@ -84,7 +89,9 @@ const char *tls_failure_of_error(uint64_t error)
     const char *text = find(reasons, sizeof reasons / sizeof reasons[0], reason);
 
     if (error == 0) return "OpenSSL does not say why";
-    if (ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET) {
+    bool is_alert =
+        ERR_GET_LIB(error) == ERR_LIB_SSL && reason >= SSL_AD_REASON_OFFSET && reason < ALERTS_END;
+    if (is_alert) {
         text = find(alerts, sizeof alerts / sizeof alerts[0], reason - SSL_AD_REASON_OFFSET);
         return text != NULL ? text : "the peer says: an alert without a name";
     }

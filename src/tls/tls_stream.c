@@ -68,14 +68,20 @@ static void stream_check(const struct tls_stream *stream)
 }
 
 /* OpenSSL takes a ticket for used up once a handshake with it is over, and the next one may be long
- * in coming: each stream uses up a copy of its own. */
-static bool offer_session(struct tls_stream *stream, const SSL_SESSION *newest)
+ * in coming: each stream uses up a copy of its own. One that will not do is done without. */
+static void offer_session(struct tls_stream *stream, const SSL_SESSION *newest)
 {
     SSL_SESSION *session = SSL_SESSION_dup(newest);
-    if (session == NULL) return false;
-    int is_set = SSL_set_session(stream->ssl, session);
+    if (session == NULL) return;
+    (void)SSL_set_session(stream->ssl, session);
     SSL_SESSION_free(session);
-    return is_set == 1;
+}
+
+/* No way leads back, and none out of FAILED. */
+static void enter(struct tls_stream *stream, enum stream_state state)
+{
+    CHECK(state > stream->state);
+    stream->state = state;
 }
 
 static bool start_client(struct tls_stream *stream)
@@ -85,8 +91,9 @@ static bool start_client(struct tls_stream *stream)
     if (context->server_name[0] != '\0' &&
         SSL_set_tlsext_host_name(stream->ssl, context->server_name) != 1)
         return false;
+    /* A ticket that will not do is done without: the handshake is a full one then. */
     if (context->newest_session != NULL && SSL_SESSION_is_resumable(context->newest_session) == 1)
-        return offer_session(stream, context->newest_session);
+        offer_session(stream, context->newest_session);
     return true;
 }
 
@@ -160,7 +167,7 @@ static const char *describe_failure(const struct tls_stream *stream)
 static enum tls_event fail(struct tls_stream *stream)
 {
     stream->failure = describe_failure(stream);
-    stream->state = STREAM_FAILED;
+    enter(stream, STREAM_FAILED);
     ERR_clear_error();
     return TLS_FAILED;
 }
@@ -190,7 +197,7 @@ static enum tls_event step_handshake(struct tls_stream *stream, struct bytes *ci
         stream->cipher = SSL_get_cipher_name(stream->ssl);
         stream->was_resumed = SSL_session_reused(stream->ssl) == 1;
         stream->is_established = true;
-        stream->state = STREAM_OPEN;
+        enter(stream, STREAM_OPEN);
         return TLS_ESTABLISHED;
     }
     int error = SSL_get_error(stream->ssl, result);
@@ -216,7 +223,7 @@ static enum tls_event step_open(struct tls_stream *stream, struct bytes *ciphert
     int error = SSL_get_error(stream->ssl, result);
     if (error == SSL_ERROR_WANT_READ || error == SSL_ERROR_WANT_WRITE) return wait(stream);
     if (error != SSL_ERROR_ZERO_RETURN) return fail(stream);
-    stream->state = STREAM_ENDED;
+    enter(stream, STREAM_ENDED);
     return TLS_ENDED;
 }
 

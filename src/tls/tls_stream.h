@@ -55,15 +55,20 @@ enum tls_event tls_stream_step(struct tls_stream *stream, struct bytes *cipherte
 struct bytes *tls_stream_plaintext(struct tls_stream *stream);
 
 /*
- * Behind TLS_ESTABLISHED: encrypts as much of `plaintext` as there is room for, and shrinks it by
- * that. False: the stream has failed.
+ * Behind TLS_ESTABLISHED, and behind TLS_ENDED too: encrypts as much of `plaintext` as there is
+ * room for, and shrinks it by that. A record is not begun without room for all of it; there is
+ * always room for one of TLS_PLAINTEXT_SIZE once all that was sendable is sent. False: the stream
+ * has failed.
  */
 MUST_USE bool tls_stream_write(struct tls_stream *stream, struct bytes *plaintext);
 
-/* Says close_notify, if there is room for it; nothing can be written behind that. */
+/*
+ * Says close_notify, if there is room for it and the handshake is over; nothing may be written
+ * behind that, but the peer's plaintext still comes.
+ */
 void tls_stream_end(struct tls_stream *stream);
 
-/* Ciphertext to be sent, or empty. */
+/* Ciphertext to be sent, or empty; never empty behind TLS_WANT_FLUSH. */
 struct bytes tls_stream_sendable(const struct tls_stream *stream);
 
 /* The first `size` octets of that were sent. */

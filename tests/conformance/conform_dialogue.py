@@ -16,6 +16,7 @@ REPLY_LINE_UTF8 = re.compile(rb"[2-5][0-9][0-9](?:[ -][\t -~\x80-\xff]*)?")  # w
 ASKS_FOR_UTF8 = re.compile(rb"(?i)(?:VRFY|EXPN) .* SMTPUTF8\r\n")
 REPLY_LINE_MAX = 510  # without CR LF (RFC 5321 4.5.3.1.5)
 PAUSE = 0.001         # between the two writes of a cut
+NOTIFY_PATIENCE = 1   # with a server that does not answer close_notify
 SENTINEL = ((b"NOOP\r\n", b"250"), (b"QUIT\r\n", b"221"))
 TLS_ALERT = re.compile(rb"(?:\x15\x03[\x00-\x04]\x00\x02[\x01\x02].)*", re.DOTALL)  # records of RFC 8446 6
 
@@ -131,14 +132,18 @@ class Dialogue:
             socket.socket.shutdown(self.socket, socket.SHUT_WR)
 
     def notify(self):
-        """close_notify, and an octet in plain."""
+        """close_notify, an octet in plain, FIN. A server need not say close_notify too, nor at once."""
+        self.socket.settimeout(NOTIFY_PATIENCE)
         try:
             self.socket = self.socket.unwrap()
-            self.socket.sendall(b"\n")
         except TimeoutError:
-            raise Silence("close_notify, or a close", self.timeout) from None
+            pass
         except OSError:  # it has closed
             self.is_open = False
+        self.socket.settimeout(self.timeout)
+        with contextlib.suppress(OSError):
+            socket.socket.sendall(self.socket, b"\n")
+        self.say_no_more()
 
     def drain(self):
         """Reads to the end of the connection; what came."""

@@ -33,7 +33,7 @@ LIBRARIES = (
     Library("emailjs", "nodejs", "node", "emailjs.mjs", UNDOTTED, ONLY_BODY, b"\r\n\r\n\r\n"),
 )
 
-# Those that can log in, and how.
+# Those that can log in, and how. They can do so inside TLS.
 LOGINS = {name: ("PLAIN", "LOGIN") for name in ("nodemailer", "phpmailer", "ruby_net_smtp")}
 
 
@@ -48,9 +48,9 @@ class LibraryTest(client_test.ClientTest):
             return [library.interpreter, program, peers.node_modules()]
         return [library.interpreter, program]
 
-    def deliver(self, library, server=None, environment=None):
+    def deliver(self, library, server=None, environment=None, port=None):
         path = self.file(library.given)
-        self.run_client(library.package, *self.command(library), (server or self.server).port, SENDER, path,
+        self.run_client(library.package, *self.command(library), port or (server or self.server).port, SENDER, path,
                         *RECIPIENTS, environment=environment)
         message, content = self.only_message(server)
         self.assert_envelope(message)

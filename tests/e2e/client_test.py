@@ -61,9 +61,13 @@ class ClientTest(unittest.TestCase):
     OPTIONS = ()
 
     def setUp(self):
-        self.server = self.serve(*self.OPTIONS)
         self.home = tempfile.mkdtemp(prefix="ringsink-clients-")
         self.addCleanup(shutil.rmtree, self.home, True)
+        self.server = self.serve(*self.options())
+
+    def options(self):
+        """Of the server; those that need the home directory override it."""
+        return self.OPTIONS
 
     def serve(self, *options):
         server = harness.Server(*options)

@@ -34,11 +34,6 @@ def run(*command, timeout=120, **options):
     return subprocess.run([str(part) for part in command], timeout=timeout, text=True, check=False, **options)
 
 
-def has_tls():
-    """Is this ringsink built with TLS?"""
-    return "--tls" in run(RINGSINK, "--help").stdout
-
-
 class Server:
     """One ringsink with a spool of its own."""
 

@@ -297,11 +297,15 @@ class Relay:
     def has_ended(self):
         return self.process.poll() is not None
 
+    def connect(self):
+        """To where it listens; its greeting comes next."""
+        return socket.create_connection(("127.0.0.1", self.port), 5)
+
     def wait_listening(self, seconds=30):
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self.has_ended():
             try:
-                with socket.create_connection(("127.0.0.1", self.port), 5) as probe:
+                with self.connect() as probe:
                     if probe.recv(4) == b"220 ":
                         probe.sendall(b"QUIT\r\n")
                         return

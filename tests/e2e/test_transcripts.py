@@ -38,7 +38,6 @@ class Transcripts(unittest.TestCase):
                 self.assertTrue(files)
                 self.replay(server, "--with", f"{name}={value}", files=files)
 
-    @unittest.skipUnless(harness.has_tls(), "this ringsink is built without TLS")
     def test_servers_with_tls(self):
         for names, options in TLS_OPTIONS:
             wanted = {f"O: {name}\n" for name in names}

@@ -11,7 +11,7 @@ import harness
 
 
 class Certificate:
-    """A key and a self-signed certificate, made now, in a folder of their own."""
+    """A key and a self-signed certificate for that name and 127.0.0.1, made now, in a folder of their own."""
 
     def __init__(self, name="sink.test", bits=None):
         self.folder = tempfile.mkdtemp(prefix="ringsink-certificate-")
@@ -19,7 +19,7 @@ class Certificate:
         self.certificate = os.path.join(self.folder, "certificate.pem")
         kind = ["rsa:%d" % bits] if bits else ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
         subprocess.run(["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", self.key, "-out", self.certificate,
-                        "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"],
+                        "-days", "2", "-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name},IP:127.0.0.1"],
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.chmod(self.key, 0o600)
 

@@ -15,7 +15,7 @@
 
 static void feed(struct fuzz_tls_end *server, struct bytes octets)
 {
-    uint8_t *copy = malloc(octets.size + 1);
+    uint8_t *copy = malloc(octets.size > 0 ? octets.size : 1);
     CHECK(copy != NULL);
     memcpy(copy, octets.data, octets.size);
     struct bytes ciphertext = bytes_make(copy, octets.size);

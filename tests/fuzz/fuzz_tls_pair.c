@@ -67,11 +67,13 @@ static void send_from(struct scene *scene, uint32_t index)
     tls_stream_sent(scene->ends[index].stream, (uint32_t)(way->size - before));
 }
 
-static void deliver(struct scene *scene, uint32_t index, uint64_t size)
+/* At most `size_max` octets, of memory of their own size. */
+static void deliver(struct scene *scene, uint32_t index, uint64_t size_max)
 {
     struct way *way = &scene->to[index];
-    if (size > way->size) size = way->size;
-    uint8_t *copy = malloc(size + 1);
+    uint64_t size = size_max < way->size ? size_max : way->size;
+    CHECK(size <= sizeof way->octets);
+    uint8_t *copy = malloc(size > 0 ? size : 1);
     CHECK(copy != NULL);
     memcpy(copy, way->octets, size);
     struct bytes ciphertext = bytes_make(copy, size);

@@ -1,6 +1,7 @@
 <?php
 // Sends a file's content with PHPMailer. usage: PORT SENDER FILE RECIPIENT...
-// With CLIENT_USER, CLIENT_PASSWORD and CLIENT_MECHANISM it logs in first.
+// With CLIENT_USER, CLIENT_PASSWORD and CLIENT_MECHANISM it logs in first; CLIENT_TLS is starttls or implicit, whose
+// certificate CLIENT_AUTHORITY, a file, has to vouch for (else nobody).
 require_once 'libphp-phpmailer/autoload.php';
 
 [, $port, $sender, $path] = $argv;
@@ -11,6 +12,13 @@ $mail->Host = '127.0.0.1';
 $mail->Port = (int)$port;
 $mail->SMTPAutoTLS = false;
 $mail->Timeout = 30;
+if (getenv('CLIENT_TLS')) {
+    $mail->SMTPDebug = PHPMailer\PHPMailer\SMTP::DEBUG_CONNECTION; // else it does not say why it did not connect
+    $mail->SMTPSecure = ['starttls' => 'tls', 'implicit' => 'ssl'][getenv('CLIENT_TLS')];
+    $authority = getenv('CLIENT_AUTHORITY');
+    $mail->SMTPOptions = ['ssl' => ['verify_peer' => (bool)$authority, 'verify_peer_name' => (bool)$authority,
+        'cafile' => $authority ?: null]];
+}
 if (getenv('CLIENT_USER')) {
     $mail->SMTPAuth = true;
     $mail->AuthType = getenv('CLIENT_MECHANISM');

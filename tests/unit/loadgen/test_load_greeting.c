@@ -270,7 +270,7 @@ static void test_dialogues_begin_inside(void **state)
 
 /* base64 of NUL user NUL pass:word */
 #define PLAIN      "C: AUTH PLAIN AHVzZXIAcGFzczp3b3Jk|"
-#define AUTH(what) "S: 220 mx", EHLO, "S: 250-mx", "S: 250-PIPELINING", ("S: 250 " what), "=: none"
+#define AUTH(last) "S: 220 mx", EHLO, "S: 250-mx", "S: 250-PIPELINING", last, "=: none"
 
 static void run_auth(const char *const *steps)
 {
@@ -281,7 +281,8 @@ static void run_auth(const char *const *steps)
 
 static void test_auth(void **state)
 {
-    static const char *const steps[] = {AUTH("AUTH PLAIN"), PLAIN, "S: 235 ok", "=: ready", NULL};
+    static const char *const steps[] = {AUTH("S: 250 AUTH PLAIN"), PLAIN, "S: 235 ok", "=: ready",
+                                        NULL};
     (void)state;
     run_auth(steps);
     assert_int_equal(session.mode, LOAD_PIPELINING_GROUP);
@@ -290,17 +291,17 @@ static void test_auth(void **state)
 /* One round trip where that is to be had, or where nothing is said about it. */
 static void test_plain_is_preferred(void **state)
 {
-    static const char *const both[] = {AUTH("AUTH LOGIN CRAM-MD5 PLAIN"), PLAIN, NULL};
-    static const char *const none[] = {AUTH("SIZE 9"), PLAIN, NULL};
-    static const char *const other[] = {AUTH("AUTH CRAM-MD5"), PLAIN, "S: 504 no", "=: unusable",
-                                        NULL};
+    static const char *const both[] = {AUTH("S: 250 AUTH LOGIN CRAM-MD5 PLAIN"), PLAIN, NULL};
+    static const char *const none[] = {AUTH("S: 250 SIZE 9"), PLAIN, NULL};
+    static const char *const other[] = {AUTH("S: 250 AUTH CRAM-MD5"), PLAIN, "S: 504 no",
+                                        "=: unusable", NULL};
     (void)state;
     run_auth(both);
     run_auth(none);
     run_auth(other);
 }
 
-#define LOGIN AUTH("AUTH LOGIN"), "C: AUTH LOGIN|"
+#define LOGIN AUTH("S: 250 AUTH LOGIN"), "C: AUTH LOGIN|"
 
 static void test_login(void **state)
 {
@@ -313,7 +314,7 @@ static void test_login(void **state)
                                         "S: 235 ok",
                                         "=: ready",
                                         NULL};
-    static const char *const lower[] = {AUTH("auth login"), "C: AUTH LOGIN|", NULL};
+    static const char *const lower[] = {AUTH("S: 250 auth login"), "C: AUTH LOGIN|", NULL};
     (void)state;
     run_auth(steps);
     assert_int_equal(session.state, LOAD_IDLE);
@@ -339,12 +340,19 @@ static void test_login_refused(void **state)
 
 static void test_auth_refused(void **state)
 {
-    static const char *const wrong[] = {
-        AUTH("AUTH PLAIN"), PLAIN, "S: 535 no", "=: unusable", "C: QUIT|", "S: 221 bye", NULL};
-    static const char *const busy[] = {AUTH("AUTH PLAIN"), PLAIN, "S: 421 busy", "=: unusable",
-                                       NULL};
-    static const char *const asked[] = {AUTH("AUTH PLAIN"), PLAIN, "S: 334 ", "=: protocol", NULL};
-    static const char *const early[] = {AUTH("AUTH PLAIN"), "S: 235 ok", "=: protocol", NULL};
+    static const char *const wrong[] = {AUTH("S: 250 AUTH PLAIN"),
+                                        PLAIN,
+                                        "S: 535 no",
+                                        "=: unusable",
+                                        "C: QUIT|",
+                                        "S: 221 bye",
+                                        NULL};
+    static const char *const busy[] = {AUTH("S: 250 AUTH PLAIN"), PLAIN, "S: 421 busy",
+                                       "=: unusable", NULL};
+    static const char *const asked[] = {AUTH("S: 250 AUTH PLAIN"), PLAIN, "S: 334 ", "=: protocol",
+                                        NULL};
+    static const char *const early[] = {AUTH("S: 250 AUTH PLAIN"), "S: 235 ok", "=: protocol",
+                                        NULL};
     (void)state;
     run_auth(wrong);
     assert_int_equal(session.state, LOAD_OVER);

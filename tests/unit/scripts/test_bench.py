@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import types
 import unittest
 
@@ -16,10 +17,12 @@ import bench_asked  # noqa: E402
 import bench_cells  # noqa: E402
 import bench_charts  # noqa: E402
 import bench_full  # noqa: E402
+import bench_load  # noqa: E402
 import bench_processes  # noqa: E402
 import bench_report  # noqa: E402
 import bench_servers  # noqa: E402
 import bench_special  # noqa: E402
+import bench_tls  # noqa: E402
 import charts  # noqa: E402
 
 
@@ -29,14 +32,34 @@ def line(cell, contender, repetition=0, run="1", **figures):
             **figures}
 
 
+AES_256 = {"tls_version": "TLSv1.3", "tls_cipher": "TLS_AES_256_GCM_SHA384"}
+
+
+def tls_lines():
+    """The TLS cells: an octet costs 1.3 times what it costs in plain and in the cipher."""
+    lines = []
+    for cell in ("tls-handshake-full", "tls-handshake-resumed"):
+        lines += [line(cell, name, handshakes_per_s=rate, **AES_256)
+                  for name, rate in (("ringsink-discard", 1000), ("postfix", 100), ("nodemailer", 500))]
+    for cell, figure in (("tls-stream-1k-200", "messages_per_s"), ("tls-bulk-1m-32", "mb_per_s")):
+        lines += [line(cell, name, cpu_ns_per_octet=9, **{figure: rate}, **AES_256)
+                  for name, rate in (("postfix", 100), ("nodemailer", 500))]
+        for number in range(bench_asked.PAIRS):
+            for kind in ("discard", "page"):
+                lines += [line(cell, f"ringsink-{kind}, TLS", number, cpu_ns_per_octet=1.29, **{figure: 1000}, **AES_256),
+                          line(cell, f"ringsink-{kind}, plain", number, cpu_ns_per_octet=0.25, **{figure: 2000})]
+    return lines + [line("tls-bulk-1m-32", bench_cells.SPEED, number, cpu_ns_per_octet=0.75, tls_cipher=AES_256["tls_cipher"])
+                    for number in range(bench_asked.PAIRS)]
+
+
 def good_run():
     """Lines that just reach what is asked."""
-    lines = []
+    lines = tls_lines()
     for connections, ratio in ((200, 3), (1000, 5), (10000, 15)):
         lines += [line(f"stream-1k-{connections}", "ringsink-page", messages_per_s=1000 * ratio, rss_anon_kib=20000,
                        ring_kib=10000),
                   line(f"stream-1k-{connections}", "smtp-sink", messages_per_s=1000)]
-    lines = [row for row in lines if row["cell"] != "stream-1k-200" or row["contender"] == "smtp-sink"]
+    lines = [row for row in lines if row["cell"] != "stream-1k-200" or row["contender"] == "smtp-sink"]  # pairs come next
     for number in range(bench_asked.PAIRS):
         lines += [line("stream-1k-200", "ringsink-page", number, messages_per_s=3000, cpu_us_per_message=11.2),
                   line("stream-1k-200", "floor", number, messages_per_s=3000, cpu_us_per_message=10),
@@ -71,7 +94,7 @@ class PlanTest(unittest.TestCase):
         for cell in bench_cells.CELLS:
             for contender in cell.contenders:
                 with self.subTest(cell=cell.name, contender=contender.name()):
-                    self.assertIn(contender.server, bench_servers.SERVERS)
+                    self.assertEqual(contender.server in bench_servers.SERVERS, bench_cells.has_server(contender))
 
     def test_names_are_unique(self):
         self.assertEqual(len(bench_cells.BY_NAME), len(bench_cells.CELLS))
@@ -108,7 +131,7 @@ class AskedTest(unittest.TestCase):
         """Each figure that a row looks at, made worse alone, makes a row miss."""
         worse = {"messages_per_s": 0.99, "mb_per_s": 0.99, "cpu_us_per_message": 1.01, "client_cpu_us": 1.01,
                  "instructions_per_message": 1.01, "slowest_mean_share": 0.99, "dot_p99_ns": 1.01, "worst_stall_ns": 1.01,
-                 "rss_anon_kib": 1.5}
+                 "rss_anon_kib": 1.5, "cpu_ns_per_octet": 1.02}
         for cell, contender, figure in (
                 ("stream-1k-200", "ringsink-page", "messages_per_s"), ("stream-1k-1000", "ringsink-page", "messages_per_s"),
                 ("stream-1k-10000", "ringsink-page", "messages_per_s"), ("as-typed-10000", "ringsink-page", "messages_per_s"),
@@ -121,6 +144,8 @@ class AskedTest(unittest.TestCase):
                 ("instructions", "ringsink-page, 100 connections", "instructions_per_message"),
                 ("instructions", "ringsink-page, 10,000 connections", "instructions_per_message"),
                 ("bdat-1k-1", "ringsink-page, bdat", "messages_per_s"), ("fair-1k-10000", "ringsink-page", "slowest_mean_share"),
+                ("tls-bulk-1m-32", "ringsink-discard, TLS", "cpu_ns_per_octet"),
+                ("tls-bulk-1m-32", "ringsink-page, TLS", "cpu_ns_per_octet"),
                 ("half-1k-1000", "ringsink-page", "dot_p99_ns"), ("half-1k-1000", "ringsink-page", "worst_stall_ns")):
             with self.subTest(cell=cell, contender=contender, figure=figure):
                 lines = good_run()
@@ -136,7 +161,37 @@ class AskedTest(unittest.TestCase):
         lines = [row for row in good_run() if row["repetition"] < bench_asked.PAIRS - 1]
         found = verdicts(lines)
         self.assertEqual(found["server CPU per message beside the floor, 1 MB, `page`"], "-")
+        self.assertEqual(found[self.BULK], "-")
         self.assertEqual(found["the floor itself, 1 KB `stream`, 200 connections, CPU a message"], "yes")
+
+    BULK = "server CPU per octet over TLS beside plain and the cipher alone, 1 MB, `discard`"
+
+    def test_bulk_is_the_median_of_its_rounds(self):
+        lines = good_run()
+        for row in lines:
+            if row["contender"] == "ringsink-discard, TLS" and row["repetition"] < bench_asked.PAIRS // 2:
+                row["cpu_ns_per_octet"] = 100
+        self.assertEqual(verdicts(lines)[self.BULK], "yes")
+
+    def test_a_round_without_its_cipher_is_none(self):
+        lines = [row for row in good_run() if (row["contender"], row["repetition"]) != (bench_cells.SPEED, 3)]
+        self.assertEqual(verdicts(lines)[self.BULK], "-")
+
+    def test_another_cipher_alone_proves_nothing(self):
+        lines = good_run()
+        for row in lines:
+            if row["contender"] == bench_cells.SPEED:
+                row["tls_cipher"] = "TLS_AES_128_GCM_SHA256"
+        self.assertEqual(verdicts(lines)[self.BULK], "-")
+
+    def test_unlike_ciphers_are_not_compared(self):
+        for figure, value in (("tls_cipher", "TLS_AES_128_GCM_SHA256"), ("tls_version", "TLSv1.2")):
+            lines = good_run()
+            next(row for row in lines if (row["cell"], row["contender"]) == ("tls-handshake-full", "postfix"))[figure] = value
+            rows = {what: (measured, met) for what, _, measured, met in bench_asked.rows_of(lines)}
+            self.assertIn(value, rows["TLS handshakes/s, full"][0])
+            self.assertEqual(rows["TLS handshakes/s, full"][1], "-")
+            self.assertEqual(rows["TLS handshakes/s, resumed"], ("1,000; 10.0x Postfix's smtpd, 2.0x nodemailer's smtp-server", "yes"))
 
     def test_a_late_generator_proves_nothing(self):
         what = "dot p99 beside smtp-sink's at half of its maximum, 1,000 connections, open loop"
@@ -183,6 +238,94 @@ class ReportTest(unittest.TestCase):
         drawn = bench_charts.drawn([line("each-1k-200", "floor", messages_per_s=1234)])
         self.assertEqual(list(drawn), ["bench/charts/each.svg"])
         self.assertIn("1,234", drawn["bench/charts/each.svg"])
+
+
+class TlsTest(unittest.TestCase):
+    SUITE = {"version": "TLSv1.3", "cipher": "TLS_AES_256_GCM_SHA384", "count": 3}
+
+    def result(self, full, resumed, suites=(SUITE,), beyond=0):
+        return {"totals": dict.fromkeys(bench_load.FAILURES, 0), "phases": {"tls": {"percentiles_ns": {"50": 7}}},
+                "verdict": {"status": "valid", "reasons": [], "checks": {"connections_reached": 50}},
+                "tls": {"full": full, "resumed": resumed, "full_per_s": full / 2, "resumed_per_s": resumed / 2,
+                        "suites": list(suites), "suites_beyond": beyond}}
+
+    def figures(self, resumes, full, resumed):
+        load = bench_cells.replace(bench_cells.HANDSHAKES, resumes=resumes)
+        return bench_load.handshake_figures(load, self.result(full, resumed))
+
+    def test_handshakes_are_of_one_kind(self):
+        self.assertEqual(self.figures(False, 300, 0)["handshakes_per_s"], 150)
+        self.assertEqual(self.figures(True, bench_cells.HANDSHAKES.connections, 950)["handshakes"], 1000)
+        for resumes, full, resumed in ((False, 300, 1), (True, bench_cells.HANDSHAKES.connections + 1, 950)):
+            with self.assertRaises(bench_load.Failed):
+                self.figures(resumes, full, resumed)
+
+    def test_what_was_agreed_on_is_one_thing(self):
+        self.assertEqual(bench_load.negotiated({"tls": None}), {})
+        self.assertEqual(bench_load.negotiated(self.result(1, 2)),
+                         {"tls_version": "TLSv1.3", "tls_cipher": "TLS_AES_256_GCM_SHA384", "full_handshakes": 1, "resumed_handshakes": 2})
+        for suites, beyond in (((self.SUITE, {**self.SUITE, "version": "TLSv1.2"}), 0), ((self.SUITE,), 1), ((), 0)):
+            with self.assertRaises(bench_load.Failed):
+                bench_load.negotiated(self.result(1, 2, suites, beyond))
+
+    def test_loadgen_is_asked_for_it(self):
+        server = types.SimpleNamespace(name="postfix-tls", port_for=lambda tls: {"implicit": 465, "starttls": 25, "off": 25}[tls])
+        for name, wanted, port in (("ringsink-discard", ["--tls", "implicit", "--tls-resume"], 465),
+                                   ("ringsink-discard, STARTTLS", ["--tls", "starttls", "--tls-resume"], 25)):
+            contender = next(made for made in bench_cells.BY_NAME["tls-handshake-resumed"].contenders if made.name() == name)
+            command = bench_load.loadgen_command(contender, server, 2, "result", ())
+            self.assertEqual(command[command.index("--tls"):][:3], wanted)
+            self.assertEqual(command[command.index("--scenario") + 1], "connect-only")
+            self.assertEqual(command[-1], f"127.0.0.1:{port}")
+        plain = next(made for made in bench_cells.BY_NAME["tls-bulk-1m-32"].contenders if made.name() == "ringsink-page, plain")
+        self.assertNotIn("--tls", bench_load.loadgen_command(plain, server, 2, "result", ()))
+
+    def test_costs_are_by_what_was_done(self):
+        self.assertEqual(bench_load.server_usage((0, 0, 1.0), (1, 1, 3.0), "handshake", 1000),
+                         {"user_us_per_handshake": 1000, "system_us_per_handshake": 1000, "cpu_us_per_handshake": 2000})
+        self.assertEqual(bench_load.work_of({"handshakes": 5}), ("handshake", 5))
+        self.assertEqual(bench_load.cost_per_octet({"octets_per_message": 1000.0}, {"cpu_us_per_message": 2}), {"cpu_ns_per_octet": 2})
+
+    def test_the_cipher_is_the_one_that_was_agreed_on(self):
+        cell = bench_cells.BY_NAME["tls-bulk-1m-32"]
+        with self.assertRaises(bench_load.Failed):
+            bench_tls.cipher_of([line("tls-handshake-full", "postfix", **AES_256), line(cell.name, "ringsink-page, plain")], cell)
+        self.assertEqual(bench_tls.cipher_of([line(cell.name, "postfix", **AES_256)], cell), "TLS_AES_256_GCM_SHA384")
+
+    def test_openssl_speed_is_understood(self):
+        found = bench_tls.cipher_alone("TLS_AES_256_GCM_SHA384", 1, str(min(os.sched_getaffinity(0))))
+        self.assertGreater(found["cpu_ns_per_octet"], 0.01)
+        self.assertAlmostEqual(found["cpu_ns_per_octet"] * found["octets_per_s"], 1e9, delta=1e7)
+        with self.assertRaises(bench_load.Failed):
+            bench_tls.octets_per_s("+F:25:AES-256-GCM:1.00\n+F:26:AES-128-GCM:2.00\n")
+        with self.assertRaises(bench_load.Failed):
+            bench_tls.cipher_alone("NULL-MD5", 1, "0")
+
+    def test_a_certificate_is_made_once(self):
+        with tempfile.TemporaryDirectory() as home:
+            made = bench_tls.certificate(home)
+            self.assertIs(bench_tls.certificate(home), made)
+            self.assertEqual(os.stat(made.key).st_mode & 0o777, 0o600)
+            text = subprocess.run(["openssl", "x509", "-in", made.file, "-noout", "-text"], capture_output=True, text=True, check=True)
+            self.assertIn("P-256", text.stdout)
+
+    def test_the_table_has_every_contender(self):
+        """Lines as the cells leave them, of every cell."""
+        lines = []
+        for name in bench_report.TLS_CELLS:
+            for contender in bench_cells.BY_NAME[name].contenders:
+                load = contender.load
+                own = {"handshakes_per_s": 1000, "handshakes": 2000, "full_handshakes": 50, "resumed_handshakes": 1950,
+                       "cpu_us_per_handshake": 321} if load.scenario != "deliver" else {"messages_per_s": 10, "cpu_us_per_message": 321}
+                own = own if bench_cells.has_server(contender) else {"cpu_ns_per_octet": 0.4321}
+                shared = {"failed": 0, "client_cpu_us": 1} if bench_cells.has_server(contender) else {}
+                lines.append(line(name, contender.name(), connections=load.connections, length=load.length, mode=load.mode,
+                                  server_cpus="0", client_cpus="1", **own, **shared, **AES_256))
+        text = bench_report.rendered("bench-tls", lines)
+        for row in lines:
+            self.assertRegex(text, rf"\n\| {row['contender']} \| 1 \| .*TLS_AES_256_GCM_SHA384")
+        self.assertIn("0.432", text)
+        self.assertNotIn("tls-", bench_report.rendered("bench", lines))
 
 
 class StallTest(unittest.TestCase):

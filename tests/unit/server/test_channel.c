@@ -84,6 +84,38 @@ static void turns_come_in_order(void **state)
     close_fixture(&fixture);
 }
 
+/* Each came, asked for its turn, and went, while nobody's handshake ended. */
+static void who_gave_up_takes_nobody_s_place(void **state)
+{
+    struct fixture fixture;
+    (void)state;
+    open_fixture(&fixture, 1);
+    struct channels *channels = &fixture.channels;
+    struct channel *shaking = channel_open(channels, connection_at(0));
+    assert_int_equal(channel_begin(channels, shaking), CHANNEL_BEGUN);
+    assert_false(channels_have_turn(channels));
+    struct channel *patient = channel_open(channels, connection_at(1));
+    assert_int_equal(channel_begin(channels, patient), CHANNEL_QUEUED);
+    for (uint32_t i = 0; i < 10 * CONNECTIONS; i++) {
+        struct channel *hasty = channel_open(channels, connection_at(2));
+        assert_non_null(hasty);
+        assert_int_equal(channel_begin(channels, hasty), CHANNEL_QUEUED);
+        channel_close(channels, hasty);
+    }
+    struct channel *last = channel_open(channels, connection_at(2));
+    assert_int_equal(channel_begin(channels, last), CHANNEL_QUEUED);
+    channel_close(channels, shaking);
+    assert_true(channels_have_turn(channels));
+    assert_ptr_equal(channels_next(channels), patient);
+    channel_close(channels, patient);
+    assert_ptr_equal(channels_next(channels), last);
+    channel_close(channels, last);
+    assert_null(channels_next(channels));
+    assert_false(channels_have_turn(channels));
+    assert_int_equal(channels->pool.taken_count, 0);
+    close_fixture(&fixture);
+}
+
 static void a_failed_handshake_frees_its_turn(void **state)
 {
     struct fixture fixture;
@@ -127,6 +159,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(turns_come_in_order),
+        cmocka_unit_test(who_gave_up_takes_nobody_s_place),
         cmocka_unit_test(a_failed_handshake_frees_its_turn),
         cmocka_unit_test(memory_that_is_used_up_is_a_refusal),
     };

@@ -15,6 +15,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
 
 static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -143,6 +145,30 @@ static void a_ticket_serves_the_next_at_once(void **state)
     }
 }
 
+static uint32_t tickets_seen;
+
+static int count_ticket(SSL *ssl, SSL_SESSION *session)
+{
+    (void)ssl;
+    (void)session;
+    tickets_seen++;
+    return 0;
+}
+
+/* More would cost each connection time for nothing. */
+static void there_is_one_ticket(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < VERSIONS; i++) {
+        open_resuming(versions[i]);
+        SSL_CTX_sess_set_new_cb(pair.client_context->library, count_ticket);
+        tickets_seen = 0;
+        converse();
+        assert_int_equal(tickets_seen, 1);
+        tls_pair_close(&pair);
+    }
+}
+
 static void who_does_not_resume_does_not(void **state)
 {
     struct tls_server_options server = tls_shared_server();
@@ -246,6 +272,22 @@ static void a_name_is_needed_to_verify(void **state)
     assert_non_null(strstr(error, "too long"));
 }
 
+/* Read and found to belong together, but none that OpenSSL would speak for. */
+static void a_weak_key_is_refused(void **state)
+{
+    char error[TLS_ERROR_MAX];
+    struct tls_server_options server = tls_shared_server();
+    EVP_PKEY *key = EVP_RSA_gen(512);
+    struct tls_credentials weak = {.key = key,
+                                   .certificate = tls_files_make("weak.test", key, NULL, NULL, 0)};
+    (void)state;
+    server.credentials = &weak;
+    assert_null(tls_context_open_server(&server, error));
+    assert_string_equal(error, "OpenSSL refuses the certificate or its key: ee key too small");
+    X509_free(weak.certificate);
+    EVP_PKEY_free(key);
+}
+
 static const char *name_seen;
 
 static int see_name(SSL *ssl, int *alert, void *argument)
@@ -344,10 +386,12 @@ int main(void)
         cmocka_unit_test(contexts_with_other_keys_do_not),
         cmocka_unit_test(a_ticket_serves_many),
         cmocka_unit_test(a_ticket_serves_the_next_at_once),
+        cmocka_unit_test(there_is_one_ticket),
         cmocka_unit_test(who_does_not_resume_does_not),
         cmocka_unit_test(certificates_are_verified),
         cmocka_unit_test(an_address_is_verified_too),
         cmocka_unit_test(a_name_is_needed_to_verify),
+        cmocka_unit_test(a_weak_key_is_refused),
         cmocka_unit_test(names_are_sent_and_addresses_are_not),
         cmocka_unit_test(streams_are_bounded),
         cmocka_unit_test(memory_is_bounded),

@@ -1,7 +1,9 @@
 /* What peers send that is no TLS, is none of ours, or is TLS that was tampered with. */
 #include "tls/tls_stream.h"
 
+#include "tls/tls_credentials_inside.h"
 #include "tls/tls_memory.h"
+#include "tls/tls_self_signed.h"
 #include "unit/tls/tls_raw.h"
 #include "unit/tls/tls_shared.h"
 
@@ -13,6 +15,9 @@
 
 #include <cmocka.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/rsa.h>
+#include <openssl/x509.h>
 
 #define ALERT_RECORD    21
 #define ALERT_FATAL     2
@@ -73,27 +78,50 @@ static void old_versions_are_told(void **state)
 }
 
 /* Without forward secrecy, with CBC, with anonymous servers: nothing in common. */
-static void weak_ciphers_are_refused(void **state)
+static const char *const weak_ciphers[] = {
+    "AES128-SHA",
+    "AES256-GCM-SHA384",
+    "AES128-CCM",
+    "ECDHE-ECDSA-AES256-SHA384:ECDHE-RSA-AES256-SHA384",
+    "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA",
+    "ECDHE-ECDSA-AES128-CCM8",
+    "AECDH-AES256-SHA:ADH-AES256-GCM-SHA384",
+    "DHE-RSA-AES256-GCM-SHA384",
+    "NULL-SHA256:ECDHE-ECDSA-NULL-SHA:ECDHE-RSA-NULL-SHA",
+};
+
+static void assert_weak_ciphers_fail(const struct tls_server_options *server)
 {
-    static const char *const weak[] = {"AES128-SHA",
-                                       "AES256-GCM-SHA384",
-                                       "ECDHE-ECDSA-AES256-SHA384",
-                                       "ECDHE-ECDSA-AES128-SHA",
-                                       "ECDHE-ECDSA-AES128-CCM8",
-                                       "AECDH-AES256-SHA:ADH-AES256-GCM-SHA384",
-                                       "DHE-RSA-AES256-GCM-SHA384",
-                                       "NULL-SHA256:ECDHE-ECDSA-NULL-SHA"};
-    (void)state;
-    for (unsigned i = 0; i < sizeof weak / sizeof weak[0]; i++) {
-        open_raw(TLS1_2_VERSION);
-        assert_int_equal(SSL_set_cipher_list(raw.ssl, weak[i]), 1);
+    for (unsigned i = 0; i < sizeof weak_ciphers / sizeof weak_ciphers[0]; i++) {
+        tls_raw_open(&raw, server, TLS1_2_VERSION);
         SSL_set_security_level(raw.ssl, 0);
+        assert_int_equal(SSL_set_cipher_list(raw.ssl, weak_ciphers[i]), 1);
         assert_int_equal(SSL_do_handshake(raw.ssl), -1);
         (void)tls_raw_deliver(&raw);
         assert_failed("no common cipher");
         assert_says_alert(ALERT_HANDSHAKE);
         tls_raw_close(&raw);
     }
+}
+
+/* Whatever the key could do. */
+static void weak_ciphers_are_refused(void **state)
+{
+    struct tls_server_options server = tls_shared_server();
+    EVP_PKEY *key = EVP_RSA_gen(2048);
+    struct tls_credentials rsa = {
+        .key = key,
+        .certificate = tls_self_signed_certificate(key, TLS_SHARED_NAME, tls_shared_now_s())};
+    (void)state;
+    assert_weak_ciphers_fail(&server);
+    server.credentials = &rsa;
+    assert_weak_ciphers_fail(&server);
+    tls_raw_open(&raw, &server, TLS1_2_VERSION);
+    assert_true(tls_raw_handshake(&raw));
+    assert_string_equal(tls_stream_cipher(raw.server), "ECDHE-RSA-AES256-GCM-SHA384");
+    tls_raw_close(&raw);
+    X509_free(rsa.certificate);
+    EVP_PKEY_free(key);
 }
 
 static void other_groups_are_refused(void **state)

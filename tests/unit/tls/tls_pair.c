@@ -96,7 +96,7 @@ void tls_pair_take(struct tls_end *end, uint64_t size)
     struct tls_flight *flight = &end->incoming;
     uint64_t offered = offered_now(flight, size);
     /* Memory of its own, so that a sanitizer sees who reads too far. */
-    uint8_t *copy = malloc(offered + 1);
+    uint8_t *copy = malloc(offered > 0 ? offered : 1);
     struct bytes ciphertext = bytes_make(copy, offered);
     CHECK(copy != NULL);
     memcpy(copy, flight->octets + flight->taken_end, offered);

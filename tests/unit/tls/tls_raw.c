@@ -62,7 +62,7 @@ static void step(struct tls_raw *raw, struct bytes *octets)
 /* Of memory of its own, so that a sanitizer sees who reads too far. */
 void tls_raw_feed(struct tls_raw *raw, struct bytes octets)
 {
-    uint8_t *copy = malloc(octets.size + 1);
+    uint8_t *copy = malloc(octets.size > 0 ? octets.size : 1);
     CHECK(copy != NULL);
     memcpy(copy, octets.data, octets.size);
     struct bytes ciphertext = bytes_make(copy, octets.size);

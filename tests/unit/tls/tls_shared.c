@@ -13,14 +13,20 @@ int64_t tls_shared_now_s(void)
     return (int64_t)(clock_realtime_ns() / CLOCK_NS_PER_S);
 }
 
+void tls_shared_make(void)
+{
+    char error[TLS_ERROR_MAX] = "";
+    credentials = tls_credentials_make(TLS_SHARED_NAME, tls_shared_now_s(), error);
+    if (credentials == NULL) (void)fprintf(stderr, "%s\n", error);
+    CHECK(credentials != NULL);
+}
+
 int tls_shared_set_up(void **state)
 {
-    char error[TLS_ERROR_MAX] = "OpenSSL has allocated already";
     (void)state;
-    if (tls_memory_watch())
-        credentials = tls_credentials_make(TLS_SHARED_NAME, tls_shared_now_s(), error);
-    if (credentials == NULL) (void)fprintf(stderr, "%s\n", error);
-    return credentials == NULL;
+    CHECK(tls_memory_watch());
+    tls_shared_make();
+    return 0;
 }
 
 int tls_shared_tear_down(void **state)

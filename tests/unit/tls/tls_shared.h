@@ -13,6 +13,9 @@
 int tls_shared_set_up(void **state);
 int tls_shared_tear_down(void **state);
 
+/* The same, but OpenSSL's memory is not watched. */
+void tls_shared_make(void);
+
 /* Seconds since 1970. */
 int64_t tls_shared_now_s(void);
 
