@@ -252,6 +252,7 @@ void load_client_connect(struct load_clients *clients, struct load_client *clien
     client->state = LOAD_CLIENT_CONNECTING;
     client->operations = 1;
     client->asked_ns = clients->now_ns;
+    client->has_place = true;
     clients->connecting++;
     ring_connect(clients->ring, socket, storage, address->size,
                  load_client_token(client, RING_OP_CONNECT));
@@ -303,9 +304,12 @@ static void begin_session(struct load_clients *clients, struct load_client *clie
 
 static void take_connect(struct load_clients *clients, struct load_client *client, int32_t result)
 {
+    bool is_cancelled = client->state == LOAD_CLIENT_CLOSING;
+    bool shakes_hands = result == 0 && !is_cancelled && clients->config->tls != LOAD_TLS_OFF;
+
     client->operations--;
-    clients->connecting--;
-    if (client->state == LOAD_CLIENT_CLOSING) { /* it was cancelled */
+    if (!shakes_hands) load_clients_give_place(clients, client);
+    if (is_cancelled) {
         load_parting_close(clients, client);
     } else if (result == 0) {
         begin_session(clients, client);
@@ -429,6 +433,7 @@ static void take_lines(struct load_clients *clients, struct load_client *client,
 static void take_handshake(struct load_clients *clients, struct load_client *client)
 {
     enum load_session_event event = load_session_secure(&client->session, clients->script);
+    load_clients_give_place(clients, client);
     if (event == LOAD_EVENT_READY) load_standing_mark_ready(clients, client);
 }
 

@@ -71,6 +71,7 @@ struct load_client {
     bool was_reached;
     bool was_connected;
     bool is_queued;              /* in the queue to connect */
+    bool has_place;              /* among those that connect, or shake hands */
     bool is_thinking;            /* until its deadline */
     bool is_idle_queued;         /* among those that wait for a message to become due */
     bool has_tls_end;            /* close_notify came, or is not waited for any more  */

@@ -3,7 +3,7 @@
  *
  * Owns:       clients, send blocks, timers, tally; all memory is taken at open.
  * Borrows:    ring, TLS context, mail, script, config, ledger: the worker's or the run's.
- * Bounds:     connects in flight <= connecting_max.
+ * Bounds:     connects and TLS handshakes in progress <= connecting_max.
  * Invariants: a message that started has exactly one outcome at the end, or was taken back.
  */
 #pragma once
@@ -137,6 +137,13 @@ static inline bool load_clients_are_measured(const struct load_clients *clients)
 {
     return clients->has_begun && clients->now_ns >= clients->measure_ns &&
            clients->now_ns < clients->end_ns;
+}
+
+/* It is connected, inside TLS if that is wanted, or gave up: the next one may connect. */
+static inline void load_clients_give_place(struct load_clients *clients, struct load_client *client)
+{
+    if (client->has_place) clients->connecting--;
+    client->has_place = false;
 }
 
 /* Time since `earlier_ns`; none if the clock was read later than that batch's. */

@@ -72,7 +72,8 @@ static const struct option_row rows[] = {
      .name = "ramp",
      FIELD(ramp_ns),
      .argument = "T",
-     .help = "time to open all connections [auto: 512 handshakes at a time, no pacing]"},
+     .help =
+         "time to open all connections [auto: 512 handshakes at a time, TLS included, no pacing]"},
     {.kind = OPTION_TEXT,
      .letter = 'k',
      .name = "per-connection",

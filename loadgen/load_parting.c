@@ -29,6 +29,7 @@ void load_parting_leave(struct load_clients *clients, struct load_client *client
     client->has_tls_end |= parting != LOAD_PARTING_LAST;
     bool waits = client->is_telling || parting == LOAD_PARTING_LAST;
     if (was_up && client->session.mode != LOAD_PIPELINING_AUTO) clients->up--;
+    if (was_up) load_clients_give_place(clients, client);
     client->state = LOAD_CLIENT_CLOSING;
     load_clients_set_deadline(clients, client,
                               waits ? clients->now_ns + LOAD_GOODBYE_NS : LOAD_NEVER);

@@ -440,6 +440,57 @@ class LoadTls(unittest.TestCase):
                 say("221 bye")
                 return
 
+    def test_so_many_handshakes_at_a_time(self):
+        """Who is connected and still shakes hands counts: the server's queues are finite."""
+        front = self.failing(lambda client: time.sleep(4), mode="plain")
+        process = subprocess.Popen([harness.LOADGEN, "-q", "--tls", "implicit", "-t", "1", "-c", "700", "-d", "1s", "--timeout", "2500ms",
+                                    f"127.0.0.1:{front.port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        self.wait(lambda: front.connections >= 512, lambda: front.connections)
+        time.sleep(0.7)
+        self.assertEqual(front.connections, 512)
+
+    # ---- ringsink's own TLS ----
+
+    def ringsink(self, mode, *options):
+        server = harness.Server("--tls", mode, *options)
+        self.addCleanup(server.close)
+        front = type("NoFront", (), {"server": server, "port": server.port})
+        return front
+
+    def test_ringsink(self):
+        for mode in MODES:
+            sink = self.ringsink(mode, "--require-tls")
+            connects = resumed = 0
+            for options in (("--pipelining", "off"), ("--pipelining", "stream"), ("--bdat", "--window", "16"), ("-k", "2", "--tls-resume"),
+                            ("-l", "300k", "-n", "40"), ("-R", "500"), ("-w", "5ms")):
+                with self.subTest(mode=mode, options=options):
+                    result = self.load(sink.port, mode, "-n", "200", "-c", "5", "-l", "2000", *options)
+                    self.assertEqual((result["totals"]["accepted"], result["errors"], result["tls"]["truncated"]),
+                                     (40 if "300k" in options else 200, [], 0), result["replies"])
+                    self.assertEqual(self.audit(sink)["found"], result["totals"]["accepted"])
+                    connects += result["totals"]["connects"]
+                    resumed += result["tls"]["resumed"]
+            self.assertEqual(sink.server.stop(), 0)
+            totals = sink.server.totals()
+            self.assertEqual((totals["TLS handshakes"], totals["of these resumed"], totals["client sent QUIT"]), (connects, resumed, connects))
+            self.assertGreater(resumed, 80)
+
+    def test_logins_that_ringsink_takes_inside_alone(self):
+        sink = self.ringsink("starttls", "--auth", "any", "--require-auth", "--auth-require-tls")
+        result = self.load(sink.port, "starttls", "-n", "20", "-c", "2", "--auth", "user:secret")
+        self.assertEqual((result["totals"]["accepted"], result["phases"]["auth"]["count"]), (20, 2))
+        plain = harness.run(harness.LOADGEN, "-q", "-n", "5", "-c", "1", "-d", "500ms", "--auth", "user:secret", f"127.0.0.1:{sink.port}")
+        self.assertEqual(plain.returncode, 1, plain.stdout)
+
+    def test_more_connections_than_the_server_shakes_hands_with_at_a_time(self):
+        for mode in MODES:
+            sink = self.ringsink(mode, "--tls-handshakes", "20", "-m", "2000")
+            result = self.load(sink.port, mode, "-c", "700", "-n", "1400", "-l", "500")
+            self.assertEqual((result["totals"]["accepted"], result["tls"]["full"], result["errors"]), (1400, 700, []))
+            self.assertEqual(self.audit(sink)["found"], 1400)
+
     # ---- reports ----
 
     def test_saved_results_are_read_again_and_added_up(self):
