@@ -53,7 +53,8 @@ static enum load_reply_event read_line(struct load_reply *reply, struct bytes li
     }
     if (reply->code != 0 && reply->code != out->code) return fail(reply, LOAD_REPLY_FAULT_CHANGED);
     if (reply->line_count >= LOAD_REPLY_LINES_MAX) return fail(reply, LOAD_REPLY_FAULT_ENDLESS);
-    out->text = line.size > 4 ? bytes_make(line.data + 4, line.size - 4) : bytes_make(NULL, 0);
+    uint64_t start = line.size > 4 ? 4 : line.size; /* "250" alone has no text, but a view */
+    out->text = bytes_make(line.data + start, line.size - start);
     reply->code = is_continued ? (uint16_t)out->code : 0;
     reply->line_count = is_continued ? (uint16_t)(reply->line_count + 1) : 0;
     return is_continued ? LOAD_REPLY_LINE : LOAD_REPLY_DONE;

@@ -19,6 +19,7 @@ struct trace {
 
 static void add_line(struct trace *trace, const struct load_reply_line *line, char mark)
 {
+    assert_non_null(line->text.data);
     int size = snprintf(trace->text + trace->size, TRACE_MAX - trace->size, "%u%c%.*s\n",
                         line->code, mark, (int)line->text.size, (const char *)line->text.data);
     assert_true(size > 0);
