@@ -8,8 +8,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -22,7 +20,6 @@
 #endif
 
 #define POPULATE_PIECE (4u << 20)
-#define OTHERS_WRITE   (S_IWGRP | S_IWOTH)
 
 static int result_of(int system_result)
 {
@@ -49,97 +46,14 @@ static int worker_folder_make(const struct spool_directory *directory, uint32_t 
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-/* `path` without slashes at its end, so that O_NOFOLLOW sees its last component. */
-static int path_set(struct spool_directory *directory, const char *path)
-{
-    uint64_t size = strlen(path);
-    while (size > 1 && path[size - 1] == '/')
-        size--;
-    if (size == 0) return -ENOENT;
-    if (size >= SPOOL_PATH_MAX) return -ENAMETOOLONG;
-    memcpy(directory->path, path, size);
-    directory->path[size] = '\0';
-    return 0;
-}
-
-static int path_append(struct spool_directory *directory, const char *name)
-{
-    uint64_t size = strlen(directory->path);
-    if (size + 1 + strlen(name) >= SPOOL_PATH_MAX) return -ENAMETOOLONG;
-    (void)snprintf(directory->path + size, SPOOL_PATH_MAX - size, "/%s", name);
-    return 0;
-}
-
-static void own_name(char *out, uint64_t size)
-{
-    (void)snprintf(out, size, "ringsink-%u", (unsigned)geteuid());
-}
-
-/* Others can write in `parent`: our own directory in it. Its descriptor or -errno. */
-static int own_open(struct spool_directory *directory, int parent)
-{
-    char name[32];
-    struct stat status;
-
-    own_name(name, sizeof(name));
-    if (mkdirat(parent, name, 0700) < 0 && errno != EEXIST) return -errno;
-    int folder = spool_folder_open(parent, name);
-    if (folder < 0) return folder;
-    int error = fstat(folder, &status) < 0 ? -errno : 0;
-    if (error == 0 && (status.st_mode & OTHERS_WRITE) != 0) error = -EPERM;
-    if (error == 0) error = path_append(directory, name);
-    if (error == 0) return folder;
-    close(folder);
-    return error;
-}
-
-/* The directory that is used for `directory->path`. Its descriptor or -errno. */
-static int top_open(struct spool_directory *directory)
-{
-    struct stat status;
-
-    if (mkdir(directory->path, 0700) < 0 && errno != EEXIST) return -errno;
-    int folder = open(directory->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder < 0) return -errno;
-    int used = -EPERM;
-    if (fstat(folder, &status) < 0)
-        used = -errno;
-    else if ((status.st_mode & OTHERS_WRITE) != 0)
-        used = own_open(directory, folder);
-    else if (status.st_uid == geteuid())
-        return folder;
-    close(folder);
-    return used;
-}
-
-/* An OFD lock, like flock's bound to the descriptor, but others can ask for it without taking it.
- */
-static int lock_take(int folder)
-{
-    struct stat status;
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-    int file = openat(folder, "lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
-    if (file < 0) return -errno;
-    int error = fstat(file, &status) < 0 ? -errno : 0;
-    if (error == 0 && (status.st_uid != geteuid() || !S_ISREG(status.st_mode))) error = -EPERM;
-    if (error == 0 && fcntl(file, F_OFD_SETLK, &lock) < 0)
-        error = errno == EACCES || errno == EAGAIN ? -EWOULDBLOCK : -errno;
-    if (error == 0) return file;
-    close(file);
-    return error;
-}
-
 int spool_directory_open(struct spool_directory *directory, const char *path)
 {
     *directory = (struct spool_directory){.folder = -1, .lock = -1};
-    int error = path_set(directory, path);
-    if (error < 0) return error;
-    directory->folder = top_open(directory);
+    directory->folder = spool_place_make(directory->path, path);
     if (directory->folder < 0) return directory->folder;
-    directory->lock = lock_take(directory->folder);
+    directory->lock = spool_place_lock(directory->folder);
     if (directory->lock >= 0) return 0;
-    error = directory->lock;
+    int error = directory->lock;
     spool_directory_close(directory);
     return error;
 }
@@ -156,43 +70,11 @@ int spool_directory_begin_syncing(struct spool_directory *directory)
     return error;
 }
 
-/* It has a server's lock file, or at least one worker's folder. */
-static bool is_spool(int folder)
-{
-    struct stat status;
-    char name[SPOOL_FOLDER_NAME_SIZE];
-
-    if (fstatat(folder, "lock", &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode))
-        return true;
-    for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX; worker++) {
-        spool_folder_name(name, worker);
-        if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(status.st_mode))
-            return true;
-    }
-    return false;
-}
-
 int spool_directory_open_to_read(struct spool_directory *directory, const char *path)
 {
-    char name[32];
-
     *directory = (struct spool_directory){.folder = -1, .lock = -1};
-    int error = path_set(directory, path);
-    if (error < 0) return error;
-    int top = open(directory->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (top < 0) return -errno;
-    if (is_spool(top)) {
-        directory->folder = top;
-        return 0;
-    }
-    own_name(name, sizeof(name));
-    int own = spool_folder_open(top, name);
-    close(top);
-    if (own < 0) return own == -EPERM ? own : -ENOENT;
-    error = is_spool(own) ? path_append(directory, name) : -ENOENT;
-    directory->folder = own;
-    if (error < 0) spool_directory_close(directory);
-    return error;
+    directory->folder = spool_place_find(directory->path, path);
+    return directory->folder < 0 ? directory->folder : 0;
 }
 
 void spool_directory_close(struct spool_directory *directory)
@@ -207,14 +89,7 @@ void spool_directory_close(struct spool_directory *directory)
 
 bool spool_directory_is_locked(const struct spool_directory *directory)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-    if (directory->lock >= 0) return true;
-    int file = openat(directory->folder, "lock", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (file < 0) return false;
-    bool is_locked = fcntl(file, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
-    close(file);
-    return is_locked;
+    return directory->lock >= 0 || spool_place_is_locked(directory->folder);
 }
 
 bool spool_directory_is_volatile(const struct spool_directory *directory)
@@ -231,120 +106,23 @@ uint64_t spool_directory_free_bytes(const struct spool_directory *directory)
     return (uint64_t)status.f_bavail * status.f_frsize;
 }
 
-/* --- listing ---------------------------------------------------------------------------------- */
-
-struct file_list {
-    struct spool_file *files;
-    uint64_t count;
-    uint64_t capacity;
-};
-
-static struct spool_file *list_add(struct file_list *list)
-{
-    if (list->count == list->capacity) {
-        uint64_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
-        struct spool_file *files = realloc(list->files, capacity * sizeof(*files));
-        if (files == NULL) return NULL;
-        list->files = files;
-        list->capacity = capacity;
-    }
-    struct spool_file *file = &list->files[list->count++];
-    memset(file, 0, sizeof(*file));
-    return file;
-}
-
-/* What the header page says, if name and header agree; else created_ns stays 0. */
-static void file_header_read(int folder, const char *name, struct spool_file *file)
-{
-    uint8_t page[SPOOL_SEGMENT_HEADER_SIZE];
-    struct spool_format_segment header;
-    struct spool_format_mark mark;
-
-    int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (descriptor < 0) return;
-    bool is_read = pread(descriptor, page, sizeof(page), 0) == (ssize_t)sizeof(page);
-    close(descriptor);
-    if (!is_read || !spool_format_get_segment(page, &header)) return;
-    if (header.number != file->number || header.worker != file->worker) return;
-    file->created_ns = header.created_ns;
-    if (spool_format_get_mark(page, SPOOL_MARK_OPENED, header.salt, &mark))
-        file->opened_ns = mark.time_ns;
-    if (!spool_format_get_mark(page, SPOOL_MARK_SEALED, header.salt, &mark)) return;
-    file->is_sealed = true;
-    file->sealed_ns = mark.time_ns;
-}
-
-/* 0 or -ENOMEM. A file that vanishes meanwhile, or is no regular file, is left out. */
-static int list_segments(struct file_list *list, int folder, uint32_t worker, DIR *stream)
-{
-    char name[SPOOL_SEGMENT_NAME_SIZE];
-    struct stat status;
-    uint64_t number = 0;
-
-    while (spool_folder_next(stream, &number)) {
-        spool_folder_segment_name(name, number);
-        if (fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) < 0) continue;
-        if (!S_ISREG(status.st_mode)) continue;
-        struct spool_file *file = list_add(list);
-        if (file == NULL) return -ENOMEM;
-        file->number = number;
-        file->worker = worker;
-        file->size = (uint64_t)status.st_size;
-        file_header_read(folder, name, file);
-    }
-    return 0;
-}
-
-static int list_folder(struct file_list *list, int folder, uint32_t worker)
-{
-    struct spool_folder_memory memory = spool_folder_recall(folder);
-    DIR *stream = spool_folder_stream(folder);
-    if (stream == NULL) return -errno;
-    int error = list_segments(list, folder, worker, stream);
-    closedir(stream);
-    if (error < 0 || memory.newest == 0) return error;
-    struct spool_file *file = list_add(list);
-    if (file == NULL) return -ENOMEM;
-    file->number = memory.newest;
-    file->worker = worker;
-    file->freed_ns = memory.freed_ns;
-    file->is_empty = true;
-    return 0;
-}
-
-/* By worker, then number. */
-static int file_compare(const void *left, const void *right)
-{
-    const struct spool_file *a = left;
-    const struct spool_file *b = right;
-    if (a->worker != b->worker) return a->worker < b->worker ? -1 : 1;
-    if (a->number != b->number) return a->number < b->number ? -1 : 1;
-    return (int)a->is_empty - (int)b->is_empty;
-}
-
 int64_t spool_directory_list(const struct spool_directory *directory, struct spool_file **files)
 {
-    struct file_list list = {0};
-    int error = 0;
+    struct spool_listing list = {0};
+    int64_t result = 0;
 
-    for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX && error == 0; worker++) {
+    for (uint32_t worker = 0; worker < SPOOL_WORKERS_MAX && result == 0; worker++) {
         int folder = worker_folder_open(directory, worker);
         if (folder < 0) {
-            error = errno == ENOENT || errno == ELOOP || errno == ENOTDIR ? 0 : -errno;
+            result = errno == ENOENT || errno == ELOOP || errno == ENOTDIR ? 0 : -errno;
             continue;
         }
-        error = list_folder(&list, folder, worker);
+        result = spool_listing_add_folder(&list, folder, worker);
         close(folder);
     }
-    if (error == 0 && list.files == NULL && list_add(&list) != NULL) list.count = 0;
-    if (error == 0 && list.files == NULL) error = -ENOMEM;
-    if (error != 0) {
-        free(list.files);
-        return error;
-    }
-    qsort(list.files, list.count, sizeof(*list.files), file_compare);
-    *files = list.files;
-    return (int64_t)list.count;
+    if (result == 0) result = spool_listing_finish(&list, files);
+    if (result < 0) spool_listing_give_up(&list);
+    return result;
 }
 
 /* --- making segments -------------------------------------------------------------------------- */
@@ -482,7 +260,7 @@ static uint64_t successor_opened_ns(int folder, uint32_t worker, uint64_t number
     while (stream != NULL && spool_folder_next(stream, &other)) {
         struct spool_file file = {.worker = worker, .number = other};
         spool_folder_segment_name(name, other);
-        if (other > number) file_header_read(folder, name, &file);
+        if (other > number) spool_listing_read_header(folder, name, &file);
         if (file.opened_ns != 0 && file.opened_ns < earliest_ns) earliest_ns = file.opened_ns;
     }
     if (stream != NULL) closedir(stream);
@@ -516,7 +294,7 @@ static uint64_t segment_freed_ns(int folder, uint32_t worker, uint64_t number)
     struct spool_file file = {.worker = worker, .number = number};
 
     spool_folder_segment_name(name, number);
-    file_header_read(folder, name, &file);
+    spool_listing_read_header(folder, name, &file);
     if (file.is_sealed) return file.sealed_ns;
     return is_begun(folder, name, &file) ? successor_opened_ns(folder, worker, number) : 0;
 }

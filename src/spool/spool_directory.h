@@ -16,26 +16,13 @@
 #pragma once
 
 #include "base/check.h"
+#include "spool/spool_listing.h"
 #include "spool/spool_mappings.h"
+#include "spool/spool_place.h"
 #include "spool/spool_segment.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-
-#define SPOOL_WORKERS_MAX 100
-#define SPOOL_PATH_MAX    4096
-
-struct spool_file {
-    uint64_t number;
-    uint64_t size;       /* bytes of the file */
-    uint64_t created_ns; /* CLOCK_REALTIME when it was made; 0 if its header can't be trusted */
-    uint64_t opened_ns;  /* when its writer began with it; 0 if it never did */
-    uint64_t sealed_ns;  /* when its writer had finished with it */
-    uint64_t freed_ns;   /* of an empty one: messages committed up to then may have left */
-    uint32_t worker;
-    bool is_sealed; /* its writer has finished with it */
-    bool is_empty;  /* no segment: what the folder remembers of those that left */
-};
 
 struct spool_directory {
     char path[SPOOL_PATH_MAX];  /* as used, which may be a subdirectory of what was asked for */
