@@ -155,6 +155,11 @@ bool net_is_loopback(const struct net_address *address)
     return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
 }
 
+bool net_is_same(const struct net_address *a, const struct net_address *b)
+{
+    return a->size == b->size && memcmp(&a->storage, &b->storage, a->size) == 0;
+}
+
 uint16_t net_port(const struct net_address *address)
 {
     const void *storage = &address->storage;

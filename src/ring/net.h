@@ -38,6 +38,8 @@ const char *net_format(char *out, const struct net_address *address);
 bool net_is_unix(const struct net_address *address);
 /* True for a unix socket too: only this machine reaches it. */
 bool net_is_loopback(const struct net_address *address);
+/* The same address and port, or path. */
+bool net_is_same(const struct net_address *a, const struct net_address *b);
 /* 0 for a unix socket. */
 uint16_t net_port(const struct net_address *address);
 

@@ -20,6 +20,7 @@ ASIDE void closing_begin(struct connection_shared *shared, struct connection *co
     transport_flush_later(shared, connection);
     if (connection_is_closing(connection)) return;
     connection->close_reason = (uint8_t)reason;
+    if (log_is_on(LOG_LEVEL_DEBUG)) (void)transport_peer(connection); /* to be named at its end */
     if (smtp_session_has_transaction(&connection->session))
         counter_add(&shared->counters->aborted, 1);
     transaction_drop(&shared->store, &connection->transaction);

@@ -23,6 +23,8 @@
 #define DEFAULT_PORT            2525
 #define DEFAULT_TLS_PORT        2465
 #define CONNECTIONS_DEFAULT_MAX 65536
+#define TLS_TIMEOUT_NS          (10 * NS_PER_S)
+#define TLS_HANDSHAKES          1000
 /* Descriptors for what is no connection: rings, listeners, segments, the log. */
 #define DESCRIPTORS_RESERVED      64
 #define DESCRIPTORS_PER_WORKER    16
@@ -159,15 +161,35 @@ static void choose_addresses(struct config *config, char **operands, int count)
         add_loopback(config, DEFAULT_TLS_PORT, true);
 }
 
+/* The kernel would share its connections among both. */
+static void check_addresses(const struct config *config)
+{
+    char text[NET_TEXT_MAX];
+    for (uint32_t i = 0; i < config->listen_count; i++)
+        for (uint32_t k = 0; k < i; k++)
+            if (config->listens[i].is_tls != config->listens[k].is_tls &&
+                net_is_same(&config->listens[i].address, &config->listens[k].address))
+                die(EXIT_CODE_USAGE,
+                    "%s can't be both: give --tls-listen an address or port of its own",
+                    net_format(text, &config->listens[i].address));
+}
+
+/* The option that means nothing without TLS; NULL: none was given. */
+static const char *option_of_tls(const struct config *config)
+{
+    if (config->certificate != NULL) return "--cert";
+    if (config->is_tls_required) return "--require-tls";
+    if (config->is_auth_tls_required) return "--auth-require-tls";
+    if (config->tls_timeout_ns != 0) return "--tls-timeout";
+    if (config->tls_handshakes != 0) return "--tls-handshakes";
+    return config->tls_memory != 0 ? "--tls-memory" : NULL;
+}
+
 /* What is said of TLS must have a meaning. */
 static void check_tls(struct config *config)
 {
-    bool is_off = config->tls == CONFIG_TLS_OFF;
-    const char *needs_tls = NULL;
-    if (config->certificate != NULL) needs_tls = "--cert";
-    if (config->is_tls_required) needs_tls = "--require-tls";
-    if (config->is_auth_tls_required) needs_tls = "--auth-require-tls";
-    if (is_off && needs_tls != NULL)
+    const char *needs_tls = option_of_tls(config);
+    if (config->tls == CONFIG_TLS_OFF && needs_tls != NULL)
         die(EXIT_CODE_USAGE, "%s needs --tls starttls, implicit or both", needs_tls);
     if (config->tls_listen != NULL && config->tls != CONFIG_TLS_BOTH)
         die(EXIT_CODE_USAGE,
@@ -175,6 +197,8 @@ static void check_tls(struct config *config)
     if (config->key != NULL && config->certificate == NULL)
         die(EXIT_CODE_USAGE, "--key needs --cert FILE, the certificate it belongs to");
     if (config->certificate != NULL && config->key == NULL) config->key = config->certificate;
+    if (config->tls_timeout_ns == 0) config->tls_timeout_ns = TLS_TIMEOUT_NS;
+    if (config->tls_handshakes == 0) config->tls_handshakes = TLS_HANDSHAKES;
 }
 
 uint32_t config_offers(const struct config *config)
@@ -209,6 +233,9 @@ static void choose_credentials(struct config *config)
     if (config->is_auth_required && !is_offered)
         die(EXIT_CODE_USAGE,
             "--require-auth contradicts --auth none: nobody could send anything; leave out one");
+    if (config->is_auth_tls_required && !is_offered)
+        die(EXIT_CODE_USAGE,
+            "--auth-require-tls contradicts --auth none: nobody may log in; leave out one");
     if (is_offered && strcmp(config->auth, "any") != 0)
         credentials_load(&config->credentials, config->auth);
 }
@@ -234,8 +261,6 @@ void config_load(struct config *config, int argc, char **argv)
         .max_bad_commands = SMTP_BAD_COMMANDS_MAX,
         .idle_timeout_ns = 300 * NS_PER_S,
         .command_timeout_ns = 300 * NS_PER_S,
-        .tls_timeout_ns = 10 * NS_PER_S,
-        .tls_handshakes = 1000,
         .min_data_rate = 500,
         .bare_newline = SMTP_BARE_KEEP,
         .auth = "any",
@@ -262,6 +287,7 @@ void config_load(struct config *config, int argc, char **argv)
     choose_hostname(config);
     check_tls(config);
     choose_addresses(config, argv + result.first_operand, argc - result.first_operand);
+    check_addresses(config);
     check_lmtp(config);
     choose_credentials(config);
 }

@@ -48,7 +48,7 @@ struct config {
     uint64_t max_bad_commands;
     uint64_t idle_timeout_ns;
     uint64_t command_timeout_ns;
-    uint64_t tls_timeout_ns;
+    uint64_t tls_timeout_ns; /* of a handshake, with the wait for its turn */
     uint64_t tls_handshakes; /* in progress at most, in all workers */
     uint64_t tls_memory;     /* of OpenSSL; 0: from max_connections and tls_handshakes */
     uint64_t min_data_rate;  /* octets a second; 0: no such limit */

@@ -12,6 +12,7 @@
 #include "ring/net.h"
 #include "server/closing.h"
 #include "server/dialogue.h"
+#include "server/trace.h"
 #include "server/transport.h"
 
 #include <errno.h>
@@ -157,7 +158,9 @@ enum connection_outcome connection_receive(struct connection_shared *shared,
                                            struct connection *connection, struct bytes *data)
 {
     if (connection_is_closing(connection)) return CONNECTION_TOOK_ALL;
-    if (connection->channel == NULL) deadline_touch(&connection->deadline, shared->now_ns);
+    /* A record may come slowly; in content min_data_rate is the bound. */
+    if (connection->channel == NULL || smtp_session_is_in_content(&connection->session))
+        deadline_touch(&connection->deadline, shared->now_ns);
     transport_flush_later(shared, connection);
     if (has_backlog(connection)) {
         pause_input(shared, connection, data);
@@ -334,6 +337,8 @@ static void hurry_handshake(struct connection_shared *shared, struct connection 
     if (!deadline_handshake_is_over(&connection->deadline, &shared->rules, shared->wheel,
                                     shared->now_ns))
         return;
+    if (shared->smtp->is_traced)
+        trace_tls_failure(transport_peer(connection), "the handshake was not over in time");
     if (connection->channel->state == CHANNEL_WAITING && connection->channel->is_asked_for)
         refuse_channel(shared, connection);
     else

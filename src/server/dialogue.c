@@ -174,12 +174,13 @@ RARE static bool ask_for_channel(struct connection_shared *shared, struct connec
     connection->channel = channel_open(&shared->channels, connection);
     if (connection->channel != NULL) {
         connection->channel->is_asked_for = true;
-        dialogue_begin_handshake(shared, connection);
         switch (channel_begin(&shared->channels, connection->channel)) {
         case CHANNEL_BEGUN:
+            dialogue_begin_handshake(shared, connection);
             dialogue_promise_tls(shared, connection);
             return true;
         case CHANNEL_QUEUED:
+            dialogue_begin_handshake(shared, connection);
             return true;
         case CHANNEL_REFUSED:
             dialogue_forget_channel(shared, connection);
@@ -282,7 +283,11 @@ void dialogue_end_of_input(struct connection_shared *shared, struct connection *
 {
     enum close_reason reason = CLOSE_PEER_CLOSED;
     if (smtp_session_has_transaction(&connection->session)) reason = CLOSE_PEER_GONE;
-    if (channel_is_pending(connection->channel)) reason = CLOSE_TLS_FAILED;
+    if (channel_is_pending(connection->channel)) {
+        reason = CLOSE_TLS_FAILED;
+        if (shared->smtp->is_traced)
+            trace_tls_failure(transport_peer(connection), "the client left in mid-handshake");
+    }
     closing_begin(shared, connection, reason, false);
 }
 
@@ -302,11 +307,9 @@ RARE static void channel_is_up(struct connection_shared *shared, struct connecti
 
 RARE void dialogue_channel_failed(struct connection_shared *shared, struct connection *connection)
 {
-    if (log_is_on(LOG_LEVEL_DEBUG)) {
-        struct bytes peer = transport_peer(connection);
-        log_debug("%.*s TLS: %s", (int)peer.size, (const char *)peer.data,
-                  tls_stream_failure(connection->channel->stream));
-    }
+    if (shared->smtp->is_traced)
+        trace_tls_failure(transport_peer(connection),
+                          tls_stream_failure(connection->channel->stream));
     closing_begin(shared, connection, CLOSE_TLS_FAILED, false); /* the alert leaves */
 }
 

@@ -22,17 +22,26 @@ uint64_t identity_memory(const struct config *config)
            config->tls_handshakes * HANDSHAKE_BYTES;
 }
 
+static struct tls_credentials *open_credentials(const struct config *config, char *error)
+{
+    int64_t now_s = (int64_t)(clock_realtime_ns() / CLOCK_NS_PER_S);
+    if (config->certificate == NULL) return tls_credentials_make(config->hostname, now_s, error);
+    struct tls_credentials *credentials =
+        tls_credentials_load(config->certificate, config->key, error);
+    const char *doubt = credentials != NULL ? tls_credentials_doubt(credentials, now_s) : NULL;
+    if (doubt != NULL)
+        log_warning("the certificate in %s %s: clients that verify will refuse it",
+                    config->certificate, doubt);
+    return credentials;
+}
+
 void identity_open(struct identity *identity, const struct config *config)
 {
     char error[TLS_ERROR_MAX];
     if (config->tls == CONFIG_TLS_OFF) return;
     if (!tls_memory_watch()) log_warning("what OpenSSL allocates can't be counted");
     tls_memory_set_bound(identity_memory(config));
-    if (config->certificate != NULL)
-        identity->credentials = tls_credentials_load(config->certificate, config->key, error);
-    else
-        identity->credentials = tls_credentials_make(
-            config->hostname, (int64_t)(clock_realtime_ns() / CLOCK_NS_PER_S), error);
+    identity->credentials = open_credentials(config, error);
     if (identity->credentials == NULL) die(EXIT_CODE_USAGE, "%s", error);
     ssize_t size = getrandom(identity->ticket_keys, sizeof identity->ticket_keys, 0);
     CHECK(size == (ssize_t)sizeof identity->ticket_keys); /* whole up to 256 octets */

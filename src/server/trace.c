@@ -36,3 +36,8 @@ void trace_replies(struct bytes peer, struct bytes replies)
 {
     trace(peer, "S:", replies);
 }
+
+void trace_tls_failure(struct bytes peer, const char *failure)
+{
+    log_info("%.*s TLS failed: %s", (int)peer.size, (const char *)peer.data, failure);
+}

@@ -11,3 +11,6 @@ void trace_command(struct bytes peer, const struct smtp_detail *detail);
 
 /* Replies, which may be none. */
 void trace_replies(struct bytes peer, struct bytes replies);
+
+/* Why TLS failed: no octet of the peer's is in it. */
+void trace_tls_failure(struct bytes peer, const char *failure);

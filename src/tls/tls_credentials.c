@@ -19,6 +19,7 @@
 #include <openssl/x509.h>
 
 #define KEY_FILE_BUFFER_SIZE 4096
+#define SECURITY_BITS_MIN    112 /* of OpenSSL's level 2, which is Debian's */
 
 /* Instead of OpenSSL's own, which asks on the terminal. */
 static int refuse_password(char *password, int size, int is_writing, void *was_asked)
@@ -115,11 +116,23 @@ static bool load_key(struct tls_credentials *credentials, const char *path, char
     return true;
 }
 
+/* OpenSSL's own sentence comes only from the worker that is to use it. */
+static bool check_strength(const struct tls_credentials *credentials, const char *path, char *error)
+{
+    int bits = EVP_PKEY_get_security_bits(credentials->key);
+    if (bits >= SECURITY_BITS_MIN) return true;
+    return tls_error_put(error,
+                         "the key in %s is too weak, %d bits of security where TLS wants %d: make "
+                         "one of P-256, or of RSA with 2048 bits or more",
+                         path, bits, SECURITY_BITS_MIN);
+}
+
 static bool load(struct tls_credentials *credentials, const char *certificate_file,
                  const char *key_file, char *error)
 {
     if (!load_certificates(credentials, certificate_file, error)) return false;
     if (!load_key(credentials, key_file, error)) return false;
+    if (!check_strength(credentials, key_file, error)) return false;
     if (X509_check_private_key(credentials->certificate, credentials->key) == 1) return true;
     return tls_error_put(error, "the key in %s is not that of the first certificate in %s",
                          key_file, certificate_file);
@@ -167,6 +180,15 @@ void tls_credentials_close(struct tls_credentials *credentials)
     for (uint32_t i = 0; i < credentials->chain_count; i++)
         X509_free(credentials->chain[i]);
     free(credentials);
+}
+
+const char *tls_credentials_doubt(const struct tls_credentials *credentials, int64_t now_s)
+{
+    time_t now = (time_t)now_s;
+    if (X509_cmp_time(X509_get0_notAfter(credentials->certificate), &now) < 0) return "has expired";
+    if (X509_cmp_time(X509_get0_notBefore(credentials->certificate), &now) > 0)
+        return "is not valid yet";
+    return NULL;
 }
 
 void tls_credentials_fingerprint(const struct tls_credentials *credentials,

@@ -29,6 +29,12 @@ struct tls_credentials *tls_credentials_load(const char *certificate_file, const
 struct tls_credentials *tls_credentials_make(const char *host_name, int64_t now_s, char *error);
 void tls_credentials_close(struct tls_credentials *credentials);
 
+/*
+ * Why at `now_s` clients that verify refuse the certificate, whatever they trust: "has expired",
+ * "is not valid yet"; or NULL.
+ */
+const char *tls_credentials_doubt(const struct tls_credentials *credentials, int64_t now_s);
+
 /* SHA-256 over the certificate, "AB:CD:..." */
 void tls_credentials_fingerprint(const struct tls_credentials *credentials,
                                  char text[TLS_FINGERPRINT_MAX]);

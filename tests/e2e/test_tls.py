@@ -356,11 +356,45 @@ class Identity(unittest.TestCase):
             self.assertIn(others.key, self.refused(*both, f"--key={others.key}"))
             self.assertIn("/no/such", self.refused(*both, "--key=/no/such/key.pem"))
             self.assertIn(files.certificate, self.refused(*both))  # no key in it
+        with Certificate(bits=1024) as weak:
+            self.assertIn("RSA with 2048", self.refused("--tls=implicit", f"--cert={weak.certificate}", f"--key={weak.key}"))
+
+    def test_an_expired_one_is_served_and_said_so(self):
+        with Certificate() as files:
+            files.expire()
+            with harness.Server("--tls=implicit", f"--cert={files.certificate}", f"--key={files.key}") as server, \
+                    implicit(server.port) as client:
+                self.assertIn(b"250 2.0.0", client.begin().deliver(CONTENT))
+                self.assertIn(f"{files.certificate} has expired", server.output())
 
     def test_contradictions(self):
         for options, word in ((("--require-tls",), "--tls"), (("--cert=x",), "--tls"), (("--tls=implicit", "--tls-listen=:1"), "both"),
-                              (("--tls=starttls", "--key=x"), "--cert")):
+                              (("--tls=starttls", "--key=x"), "--cert"), (("--tls-timeout=1s",), "--tls"), (("--tls-handshakes=9",), "--tls"),
+                              (("--tls-memory=9Mi",), "--tls"), (("--tls=starttls", "--auth=none", "--auth-require-tls"), "--auth none")):
             self.assertIn(word, self.refused(*options))
+        here = f"127.0.0.1:{harness.free_port()}"
+        self.assertIn(f"{here} can't be both", self.refused(here, "--tls=both", f"--tls-listen={here}"))
+
+
+class Trace(unittest.TestCase):
+    def test_why_a_client_does_not_get_in(self):
+        with harness.Server("--tls=implicit", "--tls-timeout=500ms", "-v") as server:
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                client.sendall(b"EHLO plain.test\r\n")
+                client.recv(100)
+            with TlsDialogue(server.port, tls=ssl.create_default_context()) as client:  # trusts nobody
+                with self.assertRaises(ssl.SSLError):
+                    client.handshake()
+                client.push()
+            socket.create_connection(("127.0.0.1", server.port)).close()
+            with socket.create_connection(("127.0.0.1", server.port)) as client:
+                self.assertEqual(client.recv(1), b"")
+            end = time.monotonic() + 5 * harness.SLOWNESS
+            while server.output().count(" TLS failed: ") < 4 and time.monotonic() < end:
+                time.sleep(0.05)
+            for reason in ("not TLS", "the peer says: unknown certificate authority", "the client left in mid-handshake",
+                           "the handshake was not over in time"):
+                self.assertRegex(server.output(), rf"127\.0\.0\.1:\d+ TLS failed: {reason}")
 
 
 if __name__ == "__main__":

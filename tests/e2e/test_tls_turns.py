@@ -84,6 +84,19 @@ class Turns(unittest.TestCase):
             self.ends_in_time(client.socket, lambda: client.socket.send(bytes([next(pieces)])))
             self.assertEqual(client.reply()[:3], b"421")
 
+    def test_content_may_come_in_a_slow_record(self):
+        """Slower than the idle timeout, but faster than --min-data-rate."""
+        server = self.serve("--tls-timeout=60s", "--idle-timeout=1s")
+        with implicit(server.tls_port) as client:
+            client.begin()
+            for command in (b"MAIL FROM:<a@b>\r\n", b"RCPT TO:<c@d>\r\n", b"DATA\r\n"):
+                client.ask(command)
+            record = client.encrypted(b"x" * 3000 + b"\r\n.\r\n")
+            for start in range(0, len(record), 400):
+                client.wire(record[start:start + 400])
+                time.sleep(0.3)
+            self.assertIn(b"250 2.0.0", client.reply())
+
     def test_new_keys_say_nothing(self):
         """`openssl s_client` changes its keys by "k", and asks for new ones of the server's by "K"."""
         server = self.serve("--tls-timeout=60s", "--idle-timeout=1s")

@@ -23,6 +23,20 @@ class Certificate:
                        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.chmod(self.key, 0o600)
 
+    def expire(self):
+        """Another certificate for the key, of a time long ago. `openssl req` makes none, but an authority does."""
+        path = functools.partial(os.path.join, self.folder)
+        with open(path("authority"), "w", encoding="ascii") as file:
+            file.write(f"[ca]\ndefault_ca=own\n[own]\ndatabase={path('index')}\nnew_certs_dir={self.folder}\nrand_serial=yes\n"
+                       "default_md=sha256\npolicy=any\n[any]\ncommonName=supplied\n")
+        with open(path("index"), "w", encoding="ascii"):
+            pass
+        quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        subprocess.run(["openssl", "req", "-new", "-key", self.key, "-subj", "/CN=sink.test", "-out", path("request")], **quiet)
+        subprocess.run(["openssl", "ca", "-batch", "-selfsign", "-notext", "-config", path("authority"), "-keyfile", self.key,
+                        "-in", path("request"), "-startdate", "20200101000000Z", "-enddate", "20210101000000Z",
+                        "-out", self.certificate], **quiet)
+
     def __enter__(self):
         return self
 

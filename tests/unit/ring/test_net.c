@@ -72,6 +72,20 @@ static void loopback_is_known(void **state)
     }
 }
 
+static void the_same_is_known(void **state)
+{
+    static const char *const texts[] = {"127.0.0.1:25", "127.0.0.1:26", "127.0.0.2:25",
+                                        "[::1]:25",     "unix:25",      "unix:26"};
+    struct net_address found[2];
+    char error[NET_ERROR_MAX];
+    (void)state;
+    for (unsigned i = 0; i < 36; i++) {
+        assert_int_equal(net_resolve(texts[i / 6], 0, AF_UNSPEC, &found[0], 1, error), 1);
+        assert_int_equal(net_resolve(texts[i % 6], 0, AF_UNSPEC, &found[1], 1, error), 1);
+        assert_int_equal(net_is_same(&found[0], &found[1]), i / 6 == i % 6);
+    }
+}
+
 static void ports_are_told(void **state)
 {
     static const char *const texts[] = {"127.0.0.1:25", "[::1]:25", "unix:25"};
@@ -158,10 +172,10 @@ static void hosts_are_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(addresses_are_read), cmocka_unit_test(nonsense_gets_a_sentence),
-        cmocka_unit_test(loopback_is_known),  cmocka_unit_test(ports_are_told),
-        cmocka_unit_test(peers_are_told),     cmocka_unit_test(used_addresses_are_seen),
-        cmocka_unit_test(hosts_are_told),
+        cmocka_unit_test(addresses_are_read),      cmocka_unit_test(nonsense_gets_a_sentence),
+        cmocka_unit_test(loopback_is_known),       cmocka_unit_test(ports_are_told),
+        cmocka_unit_test(the_same_is_known),       cmocka_unit_test(peers_are_told),
+        cmocka_unit_test(used_addresses_are_seen), cmocka_unit_test(hosts_are_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -304,6 +304,9 @@ static void what_is_made_is_fresh_and_signed(void **state)
     later_s = last_s + 3;
     assert_true(X509_cmp_time(X509_get0_notAfter(certificate), &later_s) < 0);
     assert_true(X509_cmp_time(X509_get0_notAfter(certificate), &soon_s) > 0);
+    assert_null(tls_credentials_doubt(one, tls_shared_now_s()));
+    assert_string_equal(tls_credentials_doubt(one, first_s - 3), "is not valid yet");
+    assert_string_equal(tls_credentials_doubt(one, last_s + 3), "has expired");
     assert_int_not_equal(ASN1_INTEGER_cmp(X509_get0_serialNumber(certificate),
                                           X509_get0_serialNumber(two->certificate)),
                          0);
