@@ -11,15 +11,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+static bool grow(struct spool_listing *list)
+{
+    uint64_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+    struct spool_file *files = realloc(list->files, capacity * sizeof(*files));
+    if (files == NULL) return false;
+    list->files = files;
+    list->capacity = capacity;
+    return true;
+}
+
+/* All zero; NULL: no memory. */
 static struct spool_file *add(struct spool_listing *list)
 {
-    if (list->count == list->capacity) {
-        uint64_t capacity = list->capacity == 0 ? 64 : list->capacity * 2;
-        struct spool_file *files = realloc(list->files, capacity * sizeof(*files));
-        if (files == NULL) return NULL;
-        list->files = files;
-        list->capacity = capacity;
-    }
+    if (list->count == list->capacity && !grow(list)) return NULL;
     struct spool_file *file = &list->files[list->count++];
     memset(file, 0, sizeof(*file));
     return file;
@@ -95,8 +100,7 @@ static int file_compare(const void *left, const void *right)
 
 int64_t spool_listing_finish(struct spool_listing *list, struct spool_file **files)
 {
-    if (list->files == NULL && add(list) != NULL) list->count = 0;
-    if (list->files == NULL) return -ENOMEM;
+    if (list->files == NULL && !grow(list)) return -ENOMEM;
     qsort(list->files, list->count, sizeof(*list->files), file_compare);
     *files = list->files;
     return (int64_t)list->count;
