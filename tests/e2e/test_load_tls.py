@@ -551,6 +551,30 @@ class LoadTls(unittest.TestCase):
         self.assertEqual(sum(key.endswith(", tls") for key in keys), 2, keys)
         self.assertEqual(len(keys), 3)
 
+    def test_calibration_with_handshakes(self):
+        """A ceiling of connections that last says nothing of -k 1, where each message pays a handshake."""
+        environment = {"XDG_CACHE_HOME": self.path("cache")}
+        tls = ("-l", "600", "-c", "10", "-k", "1")
+        for mode, options, column in (("implicit", (), 0), ("starttls", ("--tls-resume",), 1)):
+            result = harness.run(harness.LOADGEN, "-q", "-t", "1", "--calibrate", "--tls", mode, *tls, *options, env={**os.environ, **environment})
+            self.assertEqual(result.returncode, 0, result.stderr)
+            started, failed = re.search(r"(?m)^messages +([\d ]+) started .* (\d+) failed$", result.stdout).groups()
+            shaken = re.search(r"(?m)^handshakes +([\d ]+) full +([\d ]+) resumed$", result.stdout).group(1 + column)
+            self.assertEqual(failed, "0")
+            self.assertGreaterEqual(int(shaken.replace(" ", "")), int(started.replace(" ", "")), result.stdout)
+        with open(os.path.join(self.home, "cache", "ringsink", "calibration.json"), encoding="utf-8") as file:
+            keys = list(json.load(file))
+        self.assertEqual([re.sub(r".*, auto", "", key) for key in keys], [", tls, -k 1", ", tls, -k 1, resumed"])
+        # Each is found by a run like it alone.
+        front = self.front("implicit")
+        for options, is_known in (((), True), (("--tls-resume",), True), (("-k", "2"), False), (("-k", "inf"), False),
+                                  (("--tls-verify", "--tls-ca", self.certificates.authority), False)):
+            result = self.load(front.port, "implicit", *tls, "-R", "20", "-d", "1s", *options, env=environment)
+            self.assertEqual(result["verdict"]["checks"]["ceiling_per_s"] is not None, is_known, options)
+        verified = harness.run(harness.LOADGEN, "--calibrate", "--tls", "implicit", "--tls-verify", *tls)
+        self.assertEqual(verified.returncode, 2)
+        self.assertIn("leave out --tls-verify", verified.stderr)
+
     def test_a_signal_ends_it_with_a_report(self):
         front = self.front("implicit")
         process = subprocess.Popen([harness.LOADGEN, "-q", "--tls", "implicit", "-c", "20", "-d", "60s", f"127.0.0.1:{front.port}"],
