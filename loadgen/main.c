@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/units.h"
+#include "loadgen/load_barrier.h"
 #include "loadgen/load_ceiling.h"
 #include "loadgen/load_checks.h"
 #include "loadgen/load_conductor.h"
@@ -247,18 +248,15 @@ static void warn_of_plain_login(const struct load_config *config)
     log_warning("--auth sends the password in plain to %s: see --tls", config->target);
 }
 
-/* The first thing that TLS failed of, or what it never came to. */
-static const char *tls_failure(const struct load_tally *tally)
-{
-    for (uint32_t index = 0; index < tally->error_count; index++)
-        if (tally->errors[index].number == LOAD_TALLY_TLS) return tally->errors[index].why;
-    return "it failed";
-}
-
 /* Why there was nothing to measure, and what to do about it. */
 static void explain_failure(const struct load_result *result)
 {
     const char *target = result->environment.target;
+    struct load_barrier barrier;
+    if (load_barrier_find(&barrier, result->config, &result->tally, result->gave_up, target)) {
+        log_error("%s%s%s", barrier.text, barrier.remedy[0] == '\0' ? "" : ": ", barrier.remedy);
+        return;
+    }
     switch (result->gave_up) {
     case 0:
         break;
@@ -272,9 +270,6 @@ static void explain_failure(const struct load_result *result)
         return;
     case EOPNOTSUPP:
         log_error("%s does not offer SMTPUTF8, which addresses that are not ASCII need", target);
-        return;
-    case EPROTO:
-        log_error("no TLS with %s: %s", target, tls_failure(&result->tally));
         return;
     case ETIME:
         log_error("%s does not answer a connect within --timeout", target);
