@@ -196,10 +196,11 @@ class LoadTls(unittest.TestCase):
         self.wait(lambda: any("alert" in error.lower() for error in front.errors), lambda: front.errors)
 
     def test_authorities_that_can_not_be_read(self):
-        for file in (self.path("missing"), __file__):
+        for file, why in ((self.path("missing"), "can't be read: No such file or directory"), (__file__, "give certificates in PEM")):
             result = harness.run(harness.LOADGEN, "-q", "--tls", "implicit", "--tls-verify", "--tls-ca", file, "127.0.0.1:1")
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertIn(os.path.basename(file), result.stderr)
+            self.assertIn(why, result.stderr)
 
     # ---- tickets ----
 
