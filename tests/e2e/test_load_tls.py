@@ -306,6 +306,27 @@ class LoadTls(unittest.TestCase):
             self.assertRegex(self.text, r"timeout at tls")
             self.assert_barrier(result, f"no TLS with 127.0.0.1:{front.port}: no handshake within 300ms", "")
 
+    def test_a_handshake_that_trickles_is_a_timeout(self):
+        """Octet by octet, each within --timeout: ServerHello, complete but late."""
+        for mode in MODES:
+            def greet(client):
+                if mode == "starttls":
+                    front.greet(client)
+                incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                secured = self.certificates.context().wrap_bio(incoming, outgoing, server_side=True)
+                incoming.write(client.recv(65536))
+                with self.assertRaises(ssl.SSLWantReadError):
+                    secured.do_handshake()
+                for octet in outgoing.read():
+                    client.sendall(bytes((octet,)))
+                    time.sleep(0.05)
+
+            front = self.failing(greet, mode="plain")
+            begin = time.monotonic()
+            result = self.load(front.port, mode, "-n", "1", "-c", "1", "-d", "1200ms", "--drain", "100ms", "--timeout", "500ms", expected=1)
+            self.assertLess(time.monotonic() - begin, 8)
+            self.assertEqual({(error["phase"], error["class"]) for error in result["errors"]}, {("tls", "timeout")})
+
     def test_a_server_that_waits_for_tls(self):
         """It takes the connection and says nothing, or ends it in the end: no connection timed out."""
         for wait, why in ((20, " within 300ms: "), (0.1, ": closed without one: ")):
