@@ -32,14 +32,15 @@ static const struct load_tally_error *find_tls_failure(const struct load_tally *
     return NULL;
 }
 
-/* The first that waited in vain for a handshake or a greeting, or saw the connection end. */
+/* The first that waited in vain for a handshake, a greeting or what follows it, or saw the
+ * connection end. */
 static const struct load_tally_error *find_silence(const struct load_tally *tally)
 {
     for (uint32_t index = 0; index < tally->error_count; index++) {
         const struct load_tally_error *error = &tally->errors[index];
         if (error->kind != LOAD_OUTCOME_TIMEOUT && error->kind != LOAD_OUTCOME_CONNECTION) continue;
-        if (error->phase == LOAD_PHASE_TLS) return error;
-        if (error->phase == LOAD_PHASE_BANNER && !was_greeted(tally)) return error;
+        if (error->phase == LOAD_PHASE_BANNER && was_greeted(tally)) continue;
+        if (error->phase > LOAD_PHASE_CONNECT && error->phase <= LOAD_PHASE_AUTH) return error;
     }
     return NULL;
 }
@@ -73,22 +74,23 @@ static void advise_on_tls(char *remedy, const struct load_config *config, const 
 static void tell_silence(struct load_barrier *barrier, const struct load_config *config,
                          const struct load_tally_error *error, const char *target)
 {
+    char *text = barrier->text;
     bool is_timeout = error->kind == LOAD_OUTCOME_TIMEOUT;
+    const char *end = load_tally_error_detail(error->number);
     char timeout[UNITS_TEXT_MAX];
 
     units_format_duration(timeout, config->timeout_ns);
-    if (error->phase == LOAD_PHASE_TLS && is_timeout)
-        (void)snprintf(barrier->text, sizeof barrier->text,
-                       "no TLS with %s: no handshake within %s", target, timeout);
-    else if (error->phase == LOAD_PHASE_TLS)
-        (void)snprintf(barrier->text, sizeof barrier->text, "no TLS with %s: %s in the handshake",
-                       target, load_tally_error_detail(error->number));
-    else if (is_timeout)
-        (void)snprintf(barrier->text, sizeof barrier->text, "no greeting from %s within %s", target,
-                       timeout);
+    if (error->phase == LOAD_PHASE_TLS)
+        (void)snprintf(text, LOAD_BARRIER_TEXT_MAX, "no TLS with %s: %s%s", target,
+                       is_timeout ? "no handshake within " : end,
+                       is_timeout ? timeout : " in the handshake");
+    else if (error->phase == LOAD_PHASE_BANNER)
+        (void)snprintf(text, LOAD_BARRIER_TEXT_MAX, "no greeting from %s%s%s", target,
+                       is_timeout ? " within " : ": ", is_timeout ? timeout : end);
     else
-        (void)snprintf(barrier->text, sizeof barrier->text, "no greeting from %s: %s without one",
-                       target, load_tally_error_detail(error->number));
+        (void)snprintf(text, LOAD_BARRIER_TEXT_MAX, "no session with %s: %s%s at %s", target,
+                       is_timeout ? "no reply within " : "", is_timeout ? timeout : end,
+                       load_phase_name(error->phase));
     if (error->phase == LOAD_PHASE_BANNER && config->tls != LOAD_TLS_IMPLICIT)
         (void)snprintf(barrier->remedy, sizeof barrier->remedy,
                        "does it speak TLS first? --tls implicit");

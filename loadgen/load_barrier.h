@@ -21,7 +21,8 @@ struct load_barrier {
 };
 
 /*
- * False where it was neither TLS nor a greeting that did not come; `gave_up` is an errno, or 0.
+ * False where it was neither TLS nor a greeting, or a reply to what follows it, that did not come;
+ * `gave_up` is an errno, or 0.
  */
 MUST_USE bool load_barrier_find(struct load_barrier *barrier, const struct load_config *config,
                                 const struct load_tally *tally, int gave_up, const char *target);

@@ -62,13 +62,12 @@ class LoadTls(unittest.TestCase):
         return json.loads(audit.stdout)
 
     def assert_barrier(self, result, text, remedy):
-        """What kept sessions from being ready is told by the last line and the verdict, and nothing else is made of it."""
-        self.assertEqual(self.complaint.count("\n"), 1)
-        self.assertTrue(self.complaint.startswith("loadgen: error: " + text), self.complaint)
-        self.assertTrue(self.complaint.endswith(remedy + "\n"), self.complaint)
+        """What kept sessions from being ready is told by the error and the verdict, and nothing else is made of it."""
+        # Besides, a busy machine's clock may be warned of.
+        [told] = re.findall(r"(?m)^loadgen: error: (.*)$", self.complaint)
+        self.assertEqual((told.startswith(text), told.endswith(remedy)), (True, True), told)
         verdict = result["verdict"]
-        self.assertEqual((verdict["status"], "population lost: " + self.complaint[len("loadgen: error: "):-1] in verdict["reasons"]),
-                         ("invalid", True), verdict["reasons"])
+        self.assertEqual((verdict["status"], f"population lost: {told}" in verdict["reasons"]), ("invalid", True), verdict["reasons"])
         self.assertNotIn("generator-bound", " ".join(verdict["reasons"]))
 
     def wait(self, fact, what):
@@ -329,7 +328,7 @@ class LoadTls(unittest.TestCase):
 
     def test_a_server_that_waits_for_tls(self):
         """It takes the connection and says nothing, or ends it in the end: no connection timed out."""
-        for wait, why in ((20, " within 300ms: "), (0.1, ": closed without one: ")):
+        for wait, why in ((20, " within 300ms: "), (0.1, ": closed: ")):
             def greet(client, wait=wait):
                 client.settimeout(wait)
                 try:
@@ -346,7 +345,7 @@ class LoadTls(unittest.TestCase):
                     self.assert_barrier(result, f"no greeting from 127.0.0.1:{front.port}{why}", "does it speak TLS first? --tls implicit")
         sink = self.ringsink("implicit", "--tls-timeout", "1s")
         result = self.load(sink.port, "off", "-n", "4", "-c", "2", "-d", "3s", expected=1)
-        self.assert_barrier(result, f"no greeting from 127.0.0.1:{sink.port}: closed without one: ", "--tls implicit")
+        self.assert_barrier(result, f"no greeting from 127.0.0.1:{sink.port}: closed: ", "--tls implicit")
 
     def test_a_flaky_server_is_tried_again(self):
         """--retry-connect: the first handshakes meet garbage, then all is well."""

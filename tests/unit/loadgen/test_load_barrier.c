@@ -101,11 +101,11 @@ static void test_no_greeting(void **state)
     check(LOAD_TLS_IMPLICIT, ETIMEDOUT, "no greeting from a.test:25 within 2s", "");
     tally.error_count = 0;
     load_tally_error(&tally, LOAD_PHASE_BANNER, LOAD_OUTCOME_CONNECTION, 0);
-    check(LOAD_TLS_OFF, ETIMEDOUT, "no greeting from a.test:25: closed without one",
+    check(LOAD_TLS_OFF, ETIMEDOUT, "no greeting from a.test:25: closed",
           "does it speak TLS first? --tls implicit");
     tally.error_count = 0;
     load_tally_error(&tally, LOAD_PHASE_BANNER, LOAD_OUTCOME_CONNECTION, ECONNRESET);
-    check(LOAD_TLS_OFF, ETIMEDOUT, "no greeting from a.test:25: reset without one",
+    check(LOAD_TLS_OFF, ETIMEDOUT, "no greeting from a.test:25: reset",
           "does it speak TLS first? --tls implicit");
 }
 
@@ -117,6 +117,23 @@ static void test_no_handshake(void **state)
     tally.error_count = 0;
     load_tally_error(&tally, LOAD_PHASE_TLS, LOAD_OUTCOME_CONNECTION, ECONNRESET);
     check(LOAD_TLS_STARTTLS, ETIMEDOUT, "no TLS with a.test:25: reset in the handshake", "");
+}
+
+/* Greeted, but not answered. */
+static void test_no_reply(void **state)
+{
+    const struct load_reply_line banner = {.code = 220, .text = bytes_from_text("here")};
+    (void)state;
+    load_tally_reply(&tally, LOAD_PHASE_BANNER, &banner, 1);
+    load_tally_error(&tally, LOAD_PHASE_BANNER, LOAD_OUTCOME_TIMEOUT, 0);
+    load_tally_error(&tally, LOAD_PHASE_EHLO, LOAD_OUTCOME_TIMEOUT, 0);
+    check(LOAD_TLS_OFF, ETIMEDOUT, "no session with a.test:25: no reply within 2s at ehlo", "");
+    tally.error_count = 0;
+    load_tally_error(&tally, LOAD_PHASE_STARTTLS, LOAD_OUTCOME_CONNECTION, 0);
+    check(LOAD_TLS_STARTTLS, ETIMEDOUT, "no session with a.test:25: closed at starttls", "");
+    tally.error_count = 0;
+    load_tally_error(&tally, LOAD_PHASE_MAIL, LOAD_OUTCOME_CONNECTION, 0);
+    assert_false(find(LOAD_TLS_OFF, ETIMEDOUT));
 }
 
 static void test_what_is_no_barrier(void **state)
@@ -146,6 +163,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_tls_goes_before_silence, open_tally, close_tally),
         cmocka_unit_test_setup_teardown(test_no_greeting, open_tally, close_tally),
         cmocka_unit_test_setup_teardown(test_no_handshake, open_tally, close_tally),
+        cmocka_unit_test_setup_teardown(test_no_reply, open_tally, close_tally),
         cmocka_unit_test_setup_teardown(test_what_is_no_barrier, open_tally, close_tally),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
