@@ -12,21 +12,37 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#define KEY_MAX    512u
-#define FILE_NAME  "calibration.json"
-#define SUFFIX_MAX 16u
+#define KEY_MAX         512u
+#define CONNECTIONS_MAX 64u
+#define FILE_NAME       "calibration.json"
+#define SUFFIX_MAX      16u
+
+/* What connections that end and begin again cost; nothing where they last, as most do. */
+static void describe_connections(const struct load_config *config, char *text)
+{
+    bool has_tls = config->tls != LOAD_TLS_OFF;
+
+    text[0] = '\0';
+    if (config->per_connection == LOAD_UNLIMITED) return;
+    (void)snprintf(text, CONNECTIONS_MAX, ", -k %.20s%s%s", config->per_connection_text,
+                   has_tls && config->tls_resumes ? ", resumed" : "",
+                   has_tls && config->tls_verifies ? ", verified" : "");
+}
 
 /* What a worker's speed depends on. */
 static void make_key(const struct load_config *config, char *key)
 {
     struct utsname names = {0};
+    char connections[CONNECTIONS_MAX];
+
     (void)uname(&names);
-    (void)snprintf(key, KEY_MAX, "%s %s on %s: %.100s octets, %.40s recipients, %s%s%s%s",
+    describe_connections(config, connections);
+    (void)snprintf(key, KEY_MAX, "%s %s on %s: %.100s octets, %.40s recipients, %s%s%s%s%s",
                    RINGSINK_VERSION, RINGSINK_COMMIT, names.nodename, config->length_text,
                    config->recipients_text,
                    load_pipelining_name((enum load_pipelining)config->pipelining),
                    config->is_lmtp ? ", lmtp" : "", config->credentials != NULL ? ", auth" : "",
-                   config->tls != LOAD_TLS_OFF ? ", tls" : "");
+                   config->tls != LOAD_TLS_OFF ? ", tls" : "", connections);
 }
 
 /* The directory alone, without the file. False: there is no home. */

@@ -2,7 +2,7 @@
  * load_ceiling -- how many messages a second one worker can drive on this host, kept between runs.
  *
  * A file of the user's own (0600) in $XDG_CACHE_HOME/ringsink or ~/.cache/ringsink, one number for
- * each version, host and kind of message.
+ * each version, host, kind of message, and of connection where those don't last.
  *
  * Errors:     what can't be read is not known: 0.
  */

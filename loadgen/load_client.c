@@ -19,9 +19,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/* A handshake has one deadline from its beginning on, however many octets of it come. */
+static void set_deadline_of_handshake(struct load_clients *clients, struct load_client *client)
+{
+    CHECK(client->session.state == LOAD_AWAIT_TLS);
+    load_clients_set_deadline(clients, client, clients->now_ns + clients->config->timeout_ns);
+}
+
 static void set_deadline_of_reply(struct load_clients *clients, struct load_client *client)
 {
     uint64_t wait_ns = clients->config->timeout_ns;
+    if (client->session.state == LOAD_AWAIT_TLS) return;
     if (client->session.state == LOAD_AWAIT_QUIT && wait_ns > LOAD_GOODBYE_NS)
         wait_ns = LOAD_GOODBYE_NS;
     load_clients_set_deadline(clients, client, clients->now_ns + wait_ns);
@@ -275,7 +283,7 @@ static void begin_tls(struct load_clients *clients, struct load_client *client)
     }
     if (!clients->has_ehlo) clients->ehlo_count = 0; /* the one behind the handshake is told */
     if (load_tls_begin(clients, client))
-        set_deadline_of_reply(clients, client);
+        set_deadline_of_handshake(clients, client);
     else
         lose_tls(clients, client);
 }

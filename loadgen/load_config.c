@@ -379,18 +379,22 @@ static bool check_labels(const struct load_config *config, char *error)
 static bool check_calibration(const struct load_config *config, char *error)
 {
     if (!config->is_calibration) return true;
-    if (!config->is_chunked && config->scenario == LOAD_SCENARIO_DELIVER) return true;
+    if (config->is_chunked || config->scenario != LOAD_SCENARIO_DELIVER)
+        return load_config_fail(
+            error, "--calibrate is for messages sent by DATA: without --bdat and --scenario");
+    if (config->per_connection == LOAD_UNLIMITED || !config->tls_verifies) return true;
     return load_config_fail(
-        error, "--calibrate is for messages sent by DATA: without --bdat and --scenario");
+        error, "--calibrate has a server whose certificate nobody signed: with -k leave out "
+               "--tls-verify, whose cost is not measured then");
 }
 
 static bool check_values(struct load_config *config, char *error)
 {
-    if (!check_calibration(config, error)) return false;
     if (!check_labels(config, error)) return false;
     if (!check_scenario(config, error)) return false;
     if (!check_chunks(config, error)) return false;
     if (!check_spans(config, error)) return false;
+    if (!check_calibration(config, error)) return false;
     if (!check_schedule(config, error)) return false;
     if (!check_think(config, error)) return false;
     if (!check_thresholds(config, error)) return false;

@@ -346,8 +346,8 @@ static const struct option_row rows[] = {
     {.kind = OPTION_FLAG,
      .name = "calibrate",
      FIELD(is_calibration),
-     .help = "no target: 3 s against a server of its own that keeps nothing, with these messages; "
-             "a later -R above 80 % of what that gave is SUSPECT"},
+     .help = "no target: 3 s against a server of its own that keeps nothing, with these messages, "
+             "-k and --tls; a later -R above 80 % of what that gave is SUSPECT"},
     {.kind = OPTION_FLAG,
      .name = "strict",
      FIELD(is_strict),

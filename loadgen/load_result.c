@@ -1,6 +1,7 @@
 #include "loadgen/load_result.h"
 
 #include "base/clock.h"
+#include "loadgen/load_barrier.h"
 #include "loadgen/load_ceiling.h"
 #include "version.h"
 
@@ -155,6 +156,9 @@ double load_result_per_s(const struct load_result *result, uint64_t count)
 static void judge(struct load_result *result)
 {
     const struct load_tally *tally = &result->tally;
+    struct load_barrier barrier;
+    bool has_barrier = load_barrier_find(&barrier, result->config, tally, result->gave_up,
+                                         result->environment.target);
     struct load_verdict_facts facts = {
         .started = tally->started,
         .with_outcome = tally->outcomes[LOAD_OUTCOME_ACCEPTED] +
@@ -180,6 +184,8 @@ static void judge(struct load_result *result)
         .busy_worst = load_progress_busy_worst(result->progress),
         .busy_max_ratio = result->busy_max_ratio,
         .gave_up = result->gave_up,
+        .barrier = has_barrier ? barrier.text : NULL,
+        .remedy = barrier.remedy,
         .rate_trend = result->rate_trend,
         .p99_trend = result->p99_trend,
         .kernel = result->kernel,

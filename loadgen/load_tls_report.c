@@ -27,7 +27,9 @@ void load_tls_report_head(const struct load_result *result, FILE *file)
         put_suite(&handshakes->suites[0], file);
     else
         (void)fputs("several ciphers", file);
-    (void)fprintf(file, ", %sverified%s\n", config->tls_verifies ? "" : "not ",
+    /* What was never agreed on was not looked at, either. */
+    (void)fprintf(file, ", %s%sverified%s\n", config->tls_verifies ? "" : "not ",
+                  handshakes->suite_count == 0 ? "to be " : "",
                   config->tls_resumes ? ", resumed" : "");
 }
 

@@ -66,7 +66,10 @@ static void judge_outcomes(struct load_verdict *verdict, const struct load_verdi
 
 static void judge_population(struct load_verdict *verdict, const struct load_verdict_facts *facts)
 {
-    if (facts->gave_up != 0)
+    if (facts->barrier != NULL)
+        add(verdict, LOAD_VERDICT_INVALID, "population lost: %s%s%s", facts->barrier,
+            facts->remedy[0] == '\0' ? "" : ": ", facts->remedy);
+    else if (facts->gave_up != 0)
         add(verdict, LOAD_VERDICT_INVALID, "population lost: no connection to be had: %s",
             strerror(facts->gave_up));
     else if (facts->reached < facts->asked)
@@ -82,7 +85,8 @@ static void judge_generator(struct load_verdict *verdict, const struct load_verd
 {
     char reap[UNITS_TEXT_MAX];
 
-    if (!facts->is_open && facts->busy_max_ratio > BUSY_LIMIT)
+    /* Where no session was ever ready, nothing can be said of latencies or the server's speed. */
+    if (!facts->is_open && facts->reached > 0 && facts->busy_max_ratio > BUSY_LIMIT)
         add(verdict, LOAD_VERDICT_SUSPECT,
             "generator-bound%s; latencies include our own queueing (reap delay p99 %s)",
             facts->accepted == facts->with_outcome ? ": the server can do at least this" : "",

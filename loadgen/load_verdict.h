@@ -37,6 +37,8 @@ struct load_verdict_facts {
     uint64_t reap_p99_ns;
     double busy_max_ratio; /* of the busiest worker                                */
     int gave_up;           /* errno, or 0                                          */
+    const char *barrier;   /* what kept sessions from being ready, or NULL         */
+    const char *remedy;    /* of that: or empty                                    */
     bool is_open;
     uint64_t due;      /* open loop: of the schedule, in the measured time         */
     uint64_t dropped;  /* of them: the backlog was full                            */

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/units.h"
+#include "loadgen/load_barrier.h"
 #include "loadgen/load_ceiling.h"
 #include "loadgen/load_checks.h"
 #include "loadgen/load_conductor.h"
@@ -247,18 +248,15 @@ static void warn_of_plain_login(const struct load_config *config)
     log_warning("--auth sends the password in plain to %s: see --tls", config->target);
 }
 
-/* The first thing that TLS failed of, or what it never came to. */
-static const char *tls_failure(const struct load_tally *tally)
-{
-    for (uint32_t index = 0; index < tally->error_count; index++)
-        if (tally->errors[index].number == LOAD_TALLY_TLS) return tally->errors[index].why;
-    return "it failed";
-}
-
 /* Why there was nothing to measure, and what to do about it. */
 static void explain_failure(const struct load_result *result)
 {
     const char *target = result->environment.target;
+    struct load_barrier barrier;
+    if (load_barrier_find(&barrier, result->config, &result->tally, result->gave_up, target)) {
+        log_error("%s%s%s", barrier.text, barrier.remedy[0] == '\0' ? "" : ": ", barrier.remedy);
+        return;
+    }
     switch (result->gave_up) {
     case 0:
         break;
@@ -272,9 +270,6 @@ static void explain_failure(const struct load_result *result)
         return;
     case EOPNOTSUPP:
         log_error("%s does not offer SMTPUTF8, which addresses that are not ASCII need", target);
-        return;
-    case EPROTO:
-        log_error("no TLS with %s: %s", target, tls_failure(&result->tally));
         return;
     case ETIME:
         log_error("%s does not answer a connect within --timeout", target);
@@ -432,11 +427,9 @@ static void prepare_calibration(struct load_config *config)
     config->warmup_ns = CALIBRATION_NS / 10;
     config->ramp_ns = 0;
     config->messages = LOAD_UNLIMITED;
-    config->per_connection = LOAD_UNLIMITED;
-    config->per_connection_max = LOAD_UNLIMITED;
     config->threshold_count = 0;
     config->has_think = false;
-    config->tls_verifies = false; /* of a certificate made for this; it costs handshakes alone */
+    config->tls_verifies = false; /* of a certificate made for this; one handshake a connection */
     config->tls_ca = NULL;
     config->ledger = NULL;
     config->samples = NULL;
@@ -453,9 +446,11 @@ static int calibrate(struct load_config *config, const struct load_corpus *corpu
     struct load_null null;
     prepare_calibration(config);
     struct load_plan plan = make_plan(config);
+    /* Where connections end, the next may come before the server has looked at the last one's. */
+    bool is_renewed = config->per_connection != LOAD_UNLIMITED;
     struct load_null_recipe recipe = {
         .threads = plan.workers,
-        .connections = (uint32_t)plan.connections,
+        .connections = (uint32_t)plan.connections * (is_renewed ? 2 : 1),
         .is_lmtp = config->is_lmtp,
         .tls = (enum load_tls_mode)config->tls,
     };

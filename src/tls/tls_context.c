@@ -143,6 +143,8 @@ static bool load_authorities(SSL_CTX *library, const char *ca_file, char *error)
                              tls_error_reason());
     }
     if (SSL_CTX_load_verify_file(library, ca_file) == 1) return true;
+    if (tls_error_system() != 0)
+        return tls_error_put(error, "%s can't be read: %s", ca_file, strerror(tls_error_system()));
     return tls_error_put(error, "%s can't be read: %s; give certificates in PEM", ca_file,
                          tls_error_reason());
 }

@@ -47,6 +47,13 @@ static FILE *open_file(const char *path, struct stat *status, char *error)
     return NULL;
 }
 
+/* A SEQUENCE whose length takes several octets: what a certificate or a key in DER begins with. */
+static bool is_der(FILE *file)
+{
+    rewind(file);
+    return fgetc(file) == 0x30 && fgetc(file) > 0x80;
+}
+
 /* The server's own certificate stands first, its issuers follow (RFC 8446 4.4.2). */
 static bool read_certificates(struct tls_credentials *credentials, FILE *file, const char *path,
                               char *error)
@@ -54,6 +61,11 @@ static bool read_certificates(struct tls_credentials *credentials, FILE *file, c
     X509 *next = NULL;
 
     credentials->certificate = PEM_read_X509(file, NULL, refuse_password, NULL);
+    if (credentials->certificate == NULL && is_der(file))
+        return tls_error_put(error,
+                             "%s holds no certificate in PEM, but DER: "
+                             "openssl x509 -inform der -in %s -out FILE",
+                             path, path);
     if (credentials->certificate == NULL)
         return tls_error_put(error, "%s holds no certificate in PEM: %s", path, tls_error_reason());
     while ((next = PEM_read_X509(file, NULL, refuse_password, NULL)) != NULL) {
@@ -134,7 +146,9 @@ static bool load(struct tls_credentials *credentials, const char *certificate_fi
     if (!load_key(credentials, key_file, error)) return false;
     if (!check_strength(credentials, key_file, error)) return false;
     if (X509_check_private_key(credentials->certificate, credentials->key) == 1) return true;
-    return tls_error_put(error, "the key in %s is not that of the first certificate in %s",
+    return tls_error_put(error,
+                         "the key in %s is not that of the first certificate in %s: the server's "
+                         "own goes first there, then the chain of its issuers",
                          key_file, certificate_file);
 }
 

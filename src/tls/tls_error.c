@@ -21,3 +21,10 @@ const char *tls_error_reason(void)
     const char *text = ERR_reason_error_string(ERR_peek_last_error());
     return text != NULL ? text : "no reason given";
 }
+
+/* What the system said comes first; OpenSSL's own errors about that stand behind it. */
+int tls_error_system(void)
+{
+    unsigned long first = ERR_peek_error();
+    return ERR_SYSTEM_ERROR(first) ? ERR_GET_REASON(first) : 0;
+}

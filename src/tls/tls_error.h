@@ -8,3 +8,6 @@ __attribute__((format(printf, 2, 3))) bool tls_error_put(char *error, const char
 
 /* What OpenSSL says of its latest error: static memory. */
 const char *tls_error_reason(void);
+
+/* The errno of the system's call that OpenSSL's errors, all of them, began with; 0: none. */
+int tls_error_system(void);

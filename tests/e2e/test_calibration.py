@@ -55,6 +55,18 @@ class Calibration(unittest.TestCase):
         with open(self.file) as file:
             self.assertNotIn("secret", file.read())
 
+    def test_connections_that_end_are_calibrated_apart(self):
+        for options in (("-k", "1", "--quit", "drop"), ("-k", "1-3"), ()):
+            result = self.load("--calibrate", *options)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertRegex(result.stdout, r" 0 failed")
+            self.assertRegex(result.stdout, r" 0 lost, \d[\d ]{3,} reopened" if options else r" 0 lost, 0 reopened")
+        with open(self.file) as file:
+            ceilings = json.load(file)
+        [(lasting, highest)] = [(key, rate) for key, rate in ceilings.items() if key.endswith(", auto")]
+        self.assertEqual(set(ceilings), {lasting, lasting + ", -k 1", lasting + ", -k 1-3"})
+        self.assertLess(max(rate for key, rate in ceilings.items() if key != lasting), highest)
+
     def test_a_file_that_is_none_is_written_anew(self):
         os.makedirs(os.path.dirname(self.file))
         with open(self.file, "w") as file:

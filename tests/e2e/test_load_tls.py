@@ -61,6 +61,15 @@ class LoadTls(unittest.TestCase):
         self.assertEqual(audit.returncode, 0, audit.stdout + audit.stderr)
         return json.loads(audit.stdout)
 
+    def assert_barrier(self, result, text, remedy):
+        """What kept sessions from being ready is told by the error and the verdict, and nothing else is made of it."""
+        # Besides, a busy machine's clock may be warned of.
+        [told] = re.findall(r"(?m)^loadgen: error: (.*)$", self.complaint)
+        self.assertEqual((told.startswith(text), told.endswith(remedy)), (True, True), told)
+        verdict = result["verdict"]
+        self.assertEqual((verdict["status"], f"population lost: {told}" in verdict["reasons"]), ("invalid", True), verdict["reasons"])
+        self.assertNotIn("generator-bound", " ".join(verdict["reasons"]))
+
     def wait(self, fact, what):
         """Threads of the front see an end a moment after loadgen does."""
         end = time.monotonic() + 10 * harness.SLOWNESS
@@ -166,8 +175,10 @@ class LoadTls(unittest.TestCase):
         self.assertRegex(self.text, r"(?m)^tls implicit, TLSv1.3 TLS_\w+, verified$")
         self.load(front.port, "implicit", *options, *ours, host="localhost")
         self.load(front.port, "implicit", *options, *ours, "--tls-name", "mx.test")
-        for wrong, why in ((("--tls-verify", "--tls-ca", strange.authority), "issuer"), (("--tls-verify",), "issuer"),
-                           ((*ours, "--tls-name", "other.test"), "hostname mismatch"), ((*ours, "--tls-name", "127.0.0.2"), "IP address mismatch")):
+        unsigned = "give its authority by --tls-ca FILE, or leave out --tls-verify"
+        for wrong, why, remedy in ((("--tls-verify", "--tls-ca", strange.authority), "issuer", unsigned), (("--tls-verify",), "issuer", unsigned),
+                                   ((*ours, "--tls-name", "other.test"), "hostname mismatch", "not for other.test: name what it is for by --tls-name"),
+                                   ((*ours, "--tls-name", "127.0.0.2"), "IP address mismatch", "not for 127.0.0.2: name what it is for by --tls-name")):
             with self.subTest(wrong=wrong):
                 begin = time.monotonic()
                 result = self.load(front.port, "implicit", *options, *wrong, expected=1)
@@ -176,17 +187,19 @@ class LoadTls(unittest.TestCase):
                 error = result["errors"][0]
                 self.assertEqual((error["phase"], error["class"], error["detail"], error["errno"]), ("tls", "connection", "tls", None))
                 self.assertIn(why, error["text"])
-                self.assertIn(f"no TLS with 127.0.0.1:{front.port}: ", self.complaint)
+                self.assert_barrier(result, f"no TLS with 127.0.0.1:{front.port}: {error['text']}: ", remedy)
+                self.assertRegex(self.text, r"(?m)^tls implicit, no handshake, to be verified$")
                 self.assertRegex(self.text, r"(?m)^error +\d+  connection tls at tls\n +" + re.escape(error["text"]) + "$")
         self.assertEqual(len(harness.listed(front.server.spool)), 30)
         # The server was told why: an alert, not a mere end.
         self.wait(lambda: any("alert" in error.lower() for error in front.errors), lambda: front.errors)
 
     def test_authorities_that_can_not_be_read(self):
-        for file in (self.path("missing"), __file__):
+        for file, why in ((self.path("missing"), "can't be read: No such file or directory"), (__file__, "give certificates in PEM")):
             result = harness.run(harness.LOADGEN, "-q", "--tls", "implicit", "--tls-verify", "--tls-ca", file, "127.0.0.1:1")
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertIn(os.path.basename(file), result.stderr)
+            self.assertIn(why, result.stderr)
 
     # ---- tickets ----
 
@@ -225,7 +238,9 @@ class LoadTls(unittest.TestCase):
         [error] = result["errors"]
         self.assertEqual((error["phase"], error["class"], error["detail"], error["text"]),
                          ("starttls", "connection", "tls", "the server does not offer STARTTLS"))
-        self.assertIn("does not offer STARTTLS", self.complaint)
+        self.assert_barrier(result, f"no TLS with 127.0.0.1:{front.port}: the server does not offer STARTTLS: ",
+                            "leave out --tls, or try --tls implicit on a port of its own")
+        self.assertRegex(self.text, r"(?m)^tls starttls, no handshake, not to be verified$")
         self.assertLessEqual(set(front.plain_lines), {b"EHLO client.test\r\n", b"QUIT\r\n"})
 
     def test_ehlo_refused_is_no_way_around(self):
@@ -266,7 +281,8 @@ class LoadTls(unittest.TestCase):
             result = self.load(front.port, "implicit", "-n", "2", "-c", "1", "-d", "5s", expected=1)
             error = result["errors"][0]
             self.assertEqual((error["phase"], error["detail"]), ("tls", "tls"), result["errors"])
-            self.assertIn("no TLS with", self.complaint)
+            self.assert_barrier(result, f"no TLS with 127.0.0.1:{front.port}: {error['text']}",
+                                "is it a port for --tls starttls, or for none?" if octets.startswith(b"220") else "")
 
     def test_an_end_in_the_handshake(self):
         front = self.failing(lambda client: None, mode="plain")
@@ -287,6 +303,49 @@ class LoadTls(unittest.TestCase):
             self.assertLess(time.monotonic() - begin, 8)
             self.assertEqual({(error["phase"], error["class"]) for error in result["errors"]}, {("tls", "timeout")})
             self.assertRegex(self.text, r"timeout at tls")
+            self.assert_barrier(result, f"no TLS with 127.0.0.1:{front.port}: no handshake within 300ms", "")
+
+    def test_a_handshake_that_trickles_is_a_timeout(self):
+        """Octet by octet, each within --timeout: ServerHello, complete but late."""
+        for mode in MODES:
+            def greet(client):
+                if mode == "starttls":
+                    front.greet(client)
+                incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+                secured = self.certificates.context().wrap_bio(incoming, outgoing, server_side=True)
+                incoming.write(client.recv(65536))
+                with self.assertRaises(ssl.SSLWantReadError):
+                    secured.do_handshake()
+                for octet in outgoing.read():
+                    client.sendall(bytes((octet,)))
+                    time.sleep(0.05)
+
+            front = self.failing(greet, mode="plain")
+            begin = time.monotonic()
+            result = self.load(front.port, mode, "-n", "1", "-c", "1", "-d", "1200ms", "--drain", "100ms", "--timeout", "500ms", expected=1)
+            self.assertLess(time.monotonic() - begin, 8)
+            self.assertEqual({(error["phase"], error["class"]) for error in result["errors"]}, {("tls", "timeout")})
+
+    def test_a_server_that_waits_for_tls(self):
+        """It takes the connection and says nothing, or ends it in the end: no connection timed out."""
+        for wait, why in ((20, " within 300ms: "), (0.1, ": closed: ")):
+            def greet(client, wait=wait):
+                client.settimeout(wait)
+                try:
+                    client.recv(1)
+                except TimeoutError:
+                    pass
+
+            front = self.failing(greet, mode="plain")
+            for mode in ("off", "starttls"):
+                # What ends it is -d, or the patience of a worker that has no session.
+                for span in ("1s", "60s") if mode == "off" and wait > 1 else ("1s",):
+                    result = self.load(front.port, mode, "-n", "4", "-c", "2", "-d", span, "--timeout", "300ms", expected=1)
+                    self.assertEqual({error["phase"] for error in result["errors"]}, {"banner"})
+                    self.assert_barrier(result, f"no greeting from 127.0.0.1:{front.port}{why}", "does it speak TLS first? --tls implicit")
+        sink = self.ringsink("implicit", "--tls-timeout", "1s")
+        result = self.load(sink.port, "off", "-n", "4", "-c", "2", "-d", "3s", expected=1)
+        self.assert_barrier(result, f"no greeting from 127.0.0.1:{sink.port}: closed: ", "--tls implicit")
 
     def test_a_flaky_server_is_tried_again(self):
         """--retry-connect: the first handshakes meet garbage, then all is well."""
@@ -550,6 +609,30 @@ class LoadTls(unittest.TestCase):
             keys = list(json.load(file))
         self.assertEqual(sum(key.endswith(", tls") for key in keys), 2, keys)
         self.assertEqual(len(keys), 3)
+
+    def test_calibration_with_handshakes(self):
+        """A ceiling of connections that last says nothing of -k 1, where each message pays a handshake."""
+        environment = {"XDG_CACHE_HOME": self.path("cache")}
+        tls = ("-l", "600", "-c", "10", "-k", "1")
+        for mode, options, column in (("implicit", (), 0), ("starttls", ("--tls-resume",), 1)):
+            result = harness.run(harness.LOADGEN, "-q", "-t", "1", "--calibrate", "--tls", mode, *tls, *options, env={**os.environ, **environment})
+            self.assertEqual(result.returncode, 0, result.stderr)
+            started, failed = re.search(r"(?m)^messages +([\d ]+) started .* (\d+) failed$", result.stdout).groups()
+            shaken = re.search(r"(?m)^handshakes +([\d ]+) full +([\d ]+) resumed$", result.stdout).group(1 + column)
+            self.assertEqual(failed, "0")
+            self.assertGreaterEqual(int(shaken.replace(" ", "")), int(started.replace(" ", "")), result.stdout)
+        with open(os.path.join(self.home, "cache", "ringsink", "calibration.json"), encoding="utf-8") as file:
+            keys = list(json.load(file))
+        self.assertEqual([re.sub(r".*, auto", "", key) for key in keys], [", tls, -k 1", ", tls, -k 1, resumed"])
+        # Each is found by a run like it alone.
+        front = self.front("implicit")
+        for options, is_known in (((), True), (("--tls-resume",), True), (("-k", "2"), False), (("-k", "inf"), False),
+                                  (("--tls-verify", "--tls-ca", self.certificates.authority), False)):
+            result = self.load(front.port, "implicit", *tls, "-R", "20", "-d", "1s", *options, env=environment)
+            self.assertEqual(result["verdict"]["checks"]["ceiling_per_s"] is not None, is_known, options)
+        verified = harness.run(harness.LOADGEN, "--calibrate", "--tls", "implicit", "--tls-verify", *tls)
+        self.assertEqual(verified.returncode, 2)
+        self.assertIn("leave out --tls-verify", verified.stderr)
 
     def test_a_signal_ends_it_with_a_report(self):
         front = self.front("implicit")

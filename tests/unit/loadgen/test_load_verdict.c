@@ -76,6 +76,15 @@ static void test_each_reason(void **state)
     facts = good;
     facts.gave_up = ECONNREFUSED;
     check(facts, LOAD_VERDICT_INVALID, "Connection refused");
+    facts.gave_up = EPROTO;
+    facts.barrier = "no TLS with a:1: why";
+    facts.remedy = "";
+    check(facts, LOAD_VERDICT_INVALID, "population lost: no TLS with a:1: why");
+    facts.gave_up = 0;
+    facts.reached = 0;
+    facts.busy_max_ratio = 1; /* of nothing: that is not the server's rate */
+    facts.remedy = "do this";
+    check(facts, LOAD_VERDICT_INVALID, "population lost: no TLS with a:1: why: do this");
 }
 
 static void test_what_the_seconds_and_the_kernel_say(void **state)

@@ -209,9 +209,17 @@ static void assert_not_believed(const char *client_failure, const char *server_f
     tls_pair_close(&pair);
 }
 
+/* The sentence names the file, and holds `part`: that is what was wrong with it. */
+static void assert_not_read(const struct tls_client_options *client, const char *part)
+{
+    char error[TLS_ERROR_MAX] = "";
+    assert_null(tls_context_open_client(client, error));
+    assert_non_null(strstr(error, client->ca_file));
+    if (strstr(error, part) == NULL) fail_msg("\"%s\" lacks \"%s\"", error, part);
+}
+
 static void certificates_are_verified(void **state)
 {
-    char error[TLS_ERROR_MAX];
     (void)state;
     tls_files_open();
     tls_files_put_certificate("ca.pem", tls_shared_credentials()->certificate);
@@ -228,8 +236,12 @@ static void certificates_are_verified(void **state)
     struct tls_client_options client = tls_shared_client();
     client.verifies = true;
     client.ca_file = tls_files_path("missing.pem");
-    assert_null(tls_context_open_client(&client, error));
-    assert_non_null(strstr(error, client.ca_file));
+    assert_not_read(&client, "No such file or directory");
+    client.ca_file = tls_files_path("ca.pem/missing.pem");
+    assert_not_read(&client, "Not a directory");
+    tls_files_put_text("text.pem", "no certificate");
+    client.ca_file = tls_files_path("text.pem");
+    assert_not_read(&client, "give certificates in PEM");
     tls_files_close();
 }
 

@@ -147,6 +147,23 @@ static void what_is_no_pem_is_named(void **state)
     tls_files_close();
 }
 
+static void a_certificate_in_der_gets_a_remedy(void **state)
+{
+    char command[2 * TLS_PATH_MAX];
+    (void)state;
+    put_files();
+    FILE *file = fopen(tls_files_path("cert.der"), "we");
+    assert_non_null(file);
+    assert_int_equal(i2d_X509_fp(file, tls_shared_credentials()->certificate), 1);
+    assert_int_equal(fclose(file), 0);
+    (void)snprintf(command, sizeof command, "DER: openssl x509 -inform der -in %s -out FILE",
+                   tls_files_path("cert.der"));
+    assert_refused("cert.der", "key.pem", "cert.der", command);
+    tls_files_put_text("text.pem", "0 is the octet that DER begins with");
+    assert_refused("text.pem", "key.pem", "text.pem", "no certificate in PEM: no start line");
+    tls_files_close();
+}
+
 static void the_key_must_be_the_certificates(void **state)
 {
     EVP_PKEY *rsa = EVP_RSA_gen(2048);
@@ -155,6 +172,7 @@ static void the_key_must_be_the_certificates(void **state)
     tls_files_put_key("rsa.pem", rsa, NULL);
     assert_refused("cert.pem", "other.pem", "other.pem", "not that of the first certificate");
     assert_refused("cert.pem", "rsa.pem", "rsa.pem", "not that of the first certificate");
+    assert_refused("cert.pem", "rsa.pem", "cert.pem", "the server's own goes first there");
     EVP_PKEY_free(rsa);
     tls_files_close();
 }
@@ -325,6 +343,7 @@ int main(void)
         cmocka_unit_test(a_key_of_another_user_is_refused),
         cmocka_unit_test(what_is_no_file_is_named),
         cmocka_unit_test(what_is_no_pem_is_named),
+        cmocka_unit_test(a_certificate_in_der_gets_a_remedy),
         cmocka_unit_test(the_key_must_be_the_certificates),
         cmocka_unit_test(an_encrypted_key_is_refused_unasked),
         cmocka_unit_test(a_key_may_stand_behind_other_things),
