@@ -59,16 +59,11 @@ struct channel *channel_open(struct channels *channels, struct connection *conne
     return channel;
 }
 
-static bool is_full(const struct channels *channels)
-{
-    return channels->shaking_count >= channels->shaking_max;
-}
-
 enum channel_outcome channel_begin(struct channels *channels, struct channel *channel)
 {
     CHECK(channel->state == CHANNEL_WAITING);
     CHECK(!channel->is_queued);
-    if (is_full(channels)) {
+    if (channels_are_full(channels)) {
         counter_add(&channels->counters->tls_waits, 1);
         channel->is_queued = true;
         queue_push(&channels->waiting, &channel->turn_link);
@@ -83,7 +78,7 @@ enum channel_outcome channel_begin(struct channels *channels, struct channel *ch
 
 struct channel *channels_next(struct channels *channels)
 {
-    while (!is_full(channels)) {
+    while (!channels_are_full(channels)) {
         struct queue_link *link = queue_pop(&channels->waiting);
         if (link == NULL) return NULL;
         struct channel *channel = QUEUE_OWNER(link, struct channel, turn_link);

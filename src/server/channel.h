@@ -76,10 +76,16 @@ MUST_USE enum channel_outcome channel_begin(struct channels *channels, struct ch
 /* The next that waits and may begin now, out of the queue; NULL: none. */
 struct channel *channels_next(struct channels *channels);
 
-/* May there be one? */
+/* Are as many handshakes in progress as may be? */
+static inline bool channels_are_full(const struct channels *channels)
+{
+    return channels->shaking_count >= channels->shaking_max;
+}
+
+/* May there be a next one? */
 static inline bool channels_have_turn(const struct channels *channels)
 {
-    return channels->shaking_count < channels->shaking_max && !queue_is_empty(&channels->waiting);
+    return !channels_are_full(channels) && !queue_is_empty(&channels->waiting);
 }
 
 /* tls_stream_step(), and what follows from it for the channel. */

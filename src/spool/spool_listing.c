@@ -30,17 +30,12 @@ static struct spool_file *add(struct spool_listing *list)
     return file;
 }
 
-void spool_listing_read_header(int folder, const char *name, struct spool_file *file)
+void spool_listing_note_header(struct spool_file *file, const uint8_t *page)
 {
-    uint8_t page[SPOOL_SEGMENT_HEADER_SIZE];
     struct spool_format_segment header;
     struct spool_format_mark mark;
 
-    int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (descriptor < 0) return;
-    bool is_read = pread(descriptor, page, sizeof(page), 0) == (ssize_t)sizeof(page);
-    close(descriptor);
-    if (!is_read || !spool_format_get_segment(page, &header)) return;
+    if (!spool_format_get_segment(page, &header)) return;
     if (header.number != file->number || header.worker != file->worker) return;
     file->created_ns = header.created_ns;
     if (spool_format_get_mark(page, SPOOL_MARK_OPENED, header.salt, &mark))
@@ -48,6 +43,17 @@ void spool_listing_read_header(int folder, const char *name, struct spool_file *
     if (!spool_format_get_mark(page, SPOOL_MARK_SEALED, header.salt, &mark)) return;
     file->is_sealed = true;
     file->sealed_ns = mark.time_ns;
+}
+
+void spool_listing_read_header(int folder, const char *name, struct spool_file *file)
+{
+    uint8_t page[SPOOL_SEGMENT_HEADER_SIZE];
+
+    int descriptor = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (descriptor < 0) return;
+    bool is_read = pread(descriptor, page, sizeof(page), 0) == (ssize_t)sizeof(page);
+    close(descriptor);
+    if (is_read) spool_listing_note_header(file, page);
 }
 
 /* 0 or -ENOMEM. A file that vanishes meanwhile, or is no regular file, is left out. */
@@ -88,7 +94,6 @@ int spool_listing_add_folder(struct spool_listing *list, int folder, uint32_t wo
     return 0;
 }
 
-/* By worker, then number. */
 static int file_compare(const void *left, const void *right)
 {
     const struct spool_file *a = left;
@@ -98,10 +103,15 @@ static int file_compare(const void *left, const void *right)
     return (int)a->is_empty - (int)b->is_empty;
 }
 
+void spool_listing_sort(struct spool_file *files, uint64_t count)
+{
+    qsort(files, count, sizeof(*files), file_compare);
+}
+
 int64_t spool_listing_finish(struct spool_listing *list, struct spool_file **files)
 {
     if (list->files == NULL && !grow(list)) return -ENOMEM;
-    qsort(list->files, list->count, sizeof(*list->files), file_compare);
+    spool_listing_sort(list->files, list->count);
     *files = list->files;
     return (int64_t)list->count;
 }

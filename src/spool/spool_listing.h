@@ -32,14 +32,21 @@ struct spool_listing {
     uint64_t capacity;
 };
 
-/* What the header page says, if name and header agree; else created_ns stays 0. */
+/* What a header page of SPOOL_SEGMENT_HEADER_SIZE says, if `file` and header agree; else created_ns
+ * stays 0. */
+void spool_listing_note_header(struct spool_file *file, const uint8_t *page);
+
+/* The same of the file of that name. */
 void spool_listing_read_header(int folder, const char *name, struct spool_file *file);
 
 /* Adds the segments of a worker's folder, and what that remembers of those that left. 0 or -errno.
  */
 MUST_USE int spool_listing_add_folder(struct spool_listing *list, int folder, uint32_t worker);
 
-/* All of them by worker, then number, to be freed by the caller, and how many; or -ENOMEM. */
+/* By worker, then number. */
+void spool_listing_sort(struct spool_file *files, uint64_t count);
+
+/* All of them, sorted, to be freed by the caller, and how many; or -ENOMEM. */
 MUST_USE int64_t spool_listing_finish(struct spool_listing *list, struct spool_file **files);
 
 /* Frees what was added. */

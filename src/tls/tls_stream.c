@@ -68,7 +68,7 @@ static void stream_check(const struct tls_stream *stream)
 }
 
 /* OpenSSL takes a ticket for used up once a handshake with it is over, and the next one may be long
- * in coming: each stream uses up a copy of its own. One that will not do is done without. */
+ * in coming: each stream uses up a copy of its own. */
 static void offer_session(struct tls_stream *stream, const SSL_SESSION *newest)
 {
     SSL_SESSION *session = SSL_SESSION_dup(newest);

@@ -659,26 +659,7 @@ uint64_t spool_directory_free_bytes(const struct spool_directory *directory)
 
 static void header_read(const struct file *file, struct spool_file *out)
 {
-    struct spool_format_segment header;
-    struct spool_format_mark mark;
-    const uint8_t *page = file->cache.octets;
-    if (file->size < SPOOL_SEGMENT_HEADER_SIZE || !spool_format_get_segment(page, &header)) return;
-    if (header.number != out->number || header.worker != out->worker) return;
-    out->created_ns = header.created_ns;
-    if (spool_format_get_mark(page, SPOOL_MARK_OPENED, header.salt, &mark))
-        out->opened_ns = mark.time_ns;
-    if (!spool_format_get_mark(page, SPOOL_MARK_SEALED, header.salt, &mark)) return;
-    out->is_sealed = true;
-    out->sealed_ns = mark.time_ns;
-}
-
-static int file_compare(const void *left, const void *right)
-{
-    const struct spool_file *a = left;
-    const struct spool_file *b = right;
-    if (a->worker != b->worker) return a->worker < b->worker ? -1 : 1;
-    if (a->number != b->number) return a->number < b->number ? -1 : 1;
-    return (int)a->is_empty - (int)b->is_empty;
+    if (file->size >= SPOOL_SEGMENT_HEADER_SIZE) spool_listing_note_header(out, file->cache.octets);
 }
 
 int64_t spool_directory_list(const struct spool_directory *directory, struct spool_file **files)
@@ -705,7 +686,7 @@ int64_t spool_directory_list(const struct spool_directory *directory, struct spo
                                                 .freed_ns = memory.freed_ns,
                                                 .is_empty = true};
     }
-    qsort(*files, count, sizeof **files, file_compare);
+    spool_listing_sort(*files, count);
     return (int64_t)count;
 }
 
